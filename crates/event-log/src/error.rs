@@ -40,12 +40,18 @@ pub enum LogError {
 impl LogError {
     /// Makes an `Unavailable` for a call that stored nothing.
     pub fn not_stored(reason: impl Into<String>) -> Self {
-        Self::Unavailable { reason: reason.into(), outcome: Outcome::NotStored }
+        Self::Unavailable {
+            reason: reason.into(),
+            outcome: Outcome::NotStored,
+        }
     }
 
     /// Makes an `Unavailable` for a call whose outcome is not known.
     pub fn in_doubt(reason: impl Into<String>) -> Self {
-        Self::Unavailable { reason: reason.into(), outcome: Outcome::Unknown }
+        Self::Unavailable {
+            reason: reason.into(),
+            outcome: Outcome::Unknown,
+        }
     }
 
     /// Says whether the append that failed so may be in the log all the same.
