@@ -1,0 +1,72 @@
+// Contracts from the schemas: one a type, with the key that its schema promises.
+import { rootOf, schema, types, withoutContract } from "./corpus.mjs";
+
+const OWNER = "github-integration";
+
+/** What an event may be about, the most telling first. GitHub orders by it, so it is the key. */
+const SUBJECTS = [
+  "repository.full_name",
+  "organization.login",
+  "installation.account.login",
+  "marketplace_purchase.account.login",
+  "security_advisory.ghsa_id",
+  "sponsorship.sponsorable.login",
+  "sender.login",
+];
+
+/** Does every document that keeps `node` have a value at `path`? */
+function promises(node, path) {
+  if (path.length === 0) return true;
+  if (node.$ref) return promises(schema.definitions[node.$ref.replace("#/definitions/", "")], path);
+  const [field, ...rest] = path;
+  if (node.required?.includes(field) && promises(node.properties?.[field] ?? {}, rest)) return true;
+  const every = node.oneOf ?? node.anyOf;
+  return (every?.every((variant) => promises(variant, path)) || node.allOf?.some((part) => promises(part, path))) ?? false;
+}
+
+/** The key of an event type, as a path into its payload. */
+export function keyOf(event) {
+  const root = { $ref: `#/definitions/${rootOf(event)}` };
+  const subject = SUBJECTS.find((path) => promises(root, path.split(".")));
+  if (!subject) throw new Error(`the schema of \`${event}\` promises none of the known subjects`);
+  return subject;
+}
+
+/** Every contract as `{ name, text }`, in the package's own order. */
+export function contracts() {
+  return types
+    .map(({ name }) => name)
+    .filter((name) => !withoutContract.has(name))
+    .map((event) => ({ name: `github-${event.replaceAll("_", "-")}`, text: contract(event) }));
+}
+
+const contract = (event) => `apiVersion: contract/v1
+kind: EventContract
+metadata:
+  name: github-${event.replaceAll("_", "-")}
+  owner: ${OWNER}
+spec:
+  summary: GitHub sent its webhook event \`${event}\`.
+  class: fact
+  event:
+    type: com.github.${event}
+    source: https://github.com
+  schema:
+    format: json
+    file: schemas/github.json#/definitions/${rootOf(event)}
+  key:
+    from: $.${keyOf(event)}
+  topic:
+    name: github.${event}
+  ingress:
+    onInvalid: quarantine
+`;
+
+export const team = `apiVersion: contract/v1
+kind: Team
+metadata:
+  name: ${OWNER}
+spec:
+  members: ["oidc:${OWNER}"]
+  pager: "webhook:https://alerts.example.com/${OWNER}"
+`;
