@@ -1,1 +1,24 @@
-//! Contracts.
+//! Contracts as data: what an event looks like, who owns it, and whether one keeps it. Pure: no
+//! network, no clock, no async; the time of receipt is an argument, and files are read in `load`
+//! only. What is done with a verdict (quarantine, problem, receipt) is the gateway's.
+
+#![warn(
+    missing_docs,
+    reason = "the operator, the gateway and the CLI read these items"
+)]
+
+pub mod check;
+pub mod event;
+pub mod explain;
+pub mod format;
+pub mod lint;
+pub mod load;
+pub mod model;
+pub mod path;
+pub mod schema;
+pub mod units;
+
+pub use check::{Checked, Placement, Reason, Violation};
+pub use event::Event;
+pub use load::{Diagnostic, Diagnostics, Level};
+pub use model::{Contracts, EventContract, Team};

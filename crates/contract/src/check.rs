@@ -1,0 +1,355 @@
+//! Does this event keep this contract? Pure: the same event, contract and time of receipt give the
+//! same answer. Well-formed attributes are `event.rs`'s matter, idempotency the gateway's. The data
+//! is parsed once; a violation names every rule that was broken, and never repeats the data.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::event::{Event, is_json, timestamp_ms};
+use crate::model::{EventContract, MissingKey, MissingTime, OnInvalid, Ordering, SourceRule};
+use crate::path::Path;
+
+/// More reasons help nobody; the rest is counted.
+const MAX_REASONS: usize = 32;
+/// Data may hold names of any length.
+const MAX_POINTER_CHARS: usize = 256;
+/// An id is a header of the record and half of the event's identity; CloudEvents sets no limit.
+const MAX_ID_BYTES: usize = 1024;
+
+/// What an event that keeps its contract means for the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Checked {
+    /// The record's key, if the data has one.
+    pub key: Option<Bytes>,
+    /// How the record finds its partition.
+    pub placement: Placement,
+    /// The id at the contract's `event.id`; absent if the contract has no such path.
+    pub id: Option<String>,
+    /// When it happened, milliseconds since 1970; absent means that the time of receipt stands in.
+    pub time_ms: Option<i64>,
+}
+
+/// How a record finds its partition.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Placement {
+    /// The same key goes to the same partition; without a key, to any.
+    ByKey,
+    /// To any partition, whatever the key.
+    Any,
+}
+
+/// Why an event breaks its contract.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the event breaks `{contract}`: {}", self.summary())]
+pub struct Violation {
+    /// The contract's name.
+    pub contract: String,
+    /// Every rule that was broken, as far as the limit goes; at least one.
+    pub errors: Vec<Reason>,
+    /// How many more there are.
+    pub more: usize,
+    /// What becomes of the event. `Reject` also where the contract says `quarantine` but the event
+    /// is not one to keep: the contract is not in force, or the data is larger than it allows.
+    pub on_invalid: OnInvalid,
+}
+
+impl Violation {
+    fn summary(&self) -> String {
+        let first = self.errors.first();
+        let text = first
+            .map(|r| format!("`{}` {}", r.pointer, r.detail))
+            .unwrap_or_default();
+        match self.errors.len() + self.more {
+            0 | 1 => text,
+            all => format!("{text}, and {} more", all - 1),
+        }
+    }
+}
+
+/// One broken rule.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reason {
+    /// Where in the event, as a JSON Pointer fragment (RFC 6901 §6): `#/data/total`, `#/source`.
+    pub pointer: String,
+    /// What is wrong there, lower case.
+    pub detail: String,
+    /// The contract's key that forbids it, `event.time.maxAge`, or the schema's keyword,
+    /// `schema:required`.
+    pub rule: String,
+}
+
+impl Reason {
+    pub(crate) fn new(
+        pointer: impl Into<String>,
+        detail: impl Into<String>,
+        rule: impl Into<String>,
+    ) -> Self {
+        let mut pointer = pointer.into();
+        if let Some((end, _)) = pointer.char_indices().nth(MAX_POINTER_CHARS) {
+            pointer.truncate(end);
+            pointer.push('…');
+        }
+        Self {
+            pointer,
+            detail: detail.into(),
+            rule: rule.into(),
+        }
+    }
+}
+
+/// Reasons up to the limit, and how many did not fit.
+#[derive(Debug, Default)]
+pub(crate) struct Reasons {
+    kept: Vec<Reason>,
+    more: usize,
+}
+
+impl Reasons {
+    pub(crate) fn push(&mut self, reason: Reason) {
+        if self.is_full() {
+            self.more += 1;
+        } else if !self.kept.contains(&reason) {
+            self.kept.push(reason);
+        }
+    }
+
+    /// Counts one that was not even made.
+    pub(crate) fn more(&mut self) {
+        self.more += 1;
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.kept.len() >= MAX_REASONS
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+impl EventContract {
+    /// Checks an event received at `received_at_ms`, milliseconds since 1970.
+    ///
+    /// An empty `event.id` means that the caller gave none, as with a plain body: it is then not
+    /// compared with the id in the data.
+    ///
+    /// # Errors
+    /// Every rule that the event breaks, and what the contract says is to become of it.
+    pub fn check(&self, event: &Event, received_at_ms: i64) -> Result<Checked, Violation> {
+        if !self.lifecycle.accepts_events() {
+            let detail = format!(
+                "the contract is a `{}`, which takes no events",
+                self.lifecycle
+            );
+            return Err(self.refuse(Reason::new("#", detail, "lifecycle"), OnInvalid::Reject));
+        }
+        let data = self.parse(event)?;
+        let mut reasons = Reasons::default();
+        self.check_attributes(event, &mut reasons);
+        if self.schema.json.check(&data, &mut reasons).is_err() {
+            // Loading checks schemas, so this is a schema that only compiling finds broken. The
+            // event cannot be judged: it is kept if the contract keeps such, and its owner learns.
+            reasons.push(Reason::new(
+                "#",
+                "the contract's schema does not compile",
+                "schema",
+            ));
+        }
+        let key = self.key_of(&data, &mut reasons);
+        let id = self.id_of(event, &data, &mut reasons);
+        let time_ms = self.time_of(event, &data, received_at_ms, &mut reasons);
+        if !reasons.is_empty() {
+            return Err(self.violation(reasons, self.ingress.on_invalid));
+        }
+        let placement = match self.key.ordering {
+            Ordering::PerKey | Ordering::PerPartition => Placement::ByKey,
+            Ordering::None => Placement::Any,
+        };
+        Ok(Checked {
+            key,
+            placement,
+            id,
+            time_ms,
+        })
+    }
+
+    fn parse(&self, event: &Event) -> Result<Value, Violation> {
+        let on_invalid = self.ingress.on_invalid;
+        let Some(data) = &event.data else {
+            return Err(self.refuse(
+                Reason::new("#/data", "required", "schema.format"),
+                on_invalid,
+            ));
+        };
+        let max = self.topic.max_message;
+        if data.len() as u64 > max.as_bytes() {
+            let detail = format!("has {} bytes; {max} are allowed", data.len());
+            let reason = Reason::new("#/data", detail, "topic.maxMessage");
+            return Err(self.refuse(reason, OnInvalid::Reject));
+        }
+        if let Some(media_type) = &event.datacontenttype
+            && !is_json(media_type)
+        {
+            let reason = Reason::new("#/datacontenttype", "must be JSON", "schema.format");
+            return Err(self.refuse(reason, on_invalid));
+        }
+        // The parser bounds nesting at 128, and its messages name places, not contents.
+        serde_json::from_slice(data).map_err(|error| {
+            let detail = format!("is not JSON: {error}");
+            self.refuse(Reason::new("#/data", detail, "schema.format"), on_invalid)
+        })
+    }
+
+    fn check_attributes(&self, event: &Event, reasons: &mut Reasons) {
+        if event.event_type != self.event.event_type {
+            let detail = format!("must be `{}`", self.event.event_type);
+            reasons.push(Reason::new("#/type", detail, "event.type"));
+        }
+        if let SourceRule::Only(source) = &self.event.source
+            && event.source != *source
+        {
+            reasons.push(Reason::new(
+                "#/source",
+                format!("must be `{source}`"),
+                "event.source",
+            ));
+        }
+    }
+
+    fn key_of(&self, data: &Value, reasons: &mut Reasons) -> Option<Bytes> {
+        let from = &self.key.from;
+        let Some(value) = from.find(data) else {
+            if self.key.on_missing == MissingKey::Reject {
+                reasons.push(Reason::new(from.pointer(), "required", "key.onMissing"));
+            }
+            return None;
+        };
+        named(value, from, "key.from", reasons).map(Bytes::from)
+    }
+
+    fn id_of(&self, event: &Event, data: &Value, reasons: &mut Reasons) -> Option<String> {
+        let from = self.event.id.as_ref()?;
+        let Some(value) = from.find(data) else {
+            reasons.push(Reason::new(from.pointer(), "required", "event.id"));
+            return None;
+        };
+        let id = named(value, from, "event.id", reasons)?;
+        if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
+            let detail = format!("must have 1 to {MAX_ID_BYTES} bytes and no control characters");
+            reasons.push(Reason::new(from.pointer(), detail, "event.id"));
+        } else if !event.id.is_empty() && event.id != id {
+            reasons.push(Reason::new(
+                "#/id",
+                format!("must be the value of `{from}`"),
+                "event.id",
+            ));
+        }
+        Some(id)
+    }
+
+    fn time_of(
+        &self,
+        event: &Event,
+        data: &Value,
+        received_at_ms: i64,
+        reasons: &mut Reasons,
+    ) -> Option<i64> {
+        let rules = &self.event.time;
+        let pointer = || {
+            rules
+                .from
+                .as_ref()
+                .map_or_else(|| "#/time".to_owned(), Path::pointer)
+        };
+        let text = match &rules.from {
+            None => event.time.as_deref(),
+            Some(from) => match from.find(data) {
+                Some(Value::String(text)) => Some(text.as_str()),
+                Some(_) => Some(""),
+                None => None,
+            },
+        };
+        let Some(text) = text else {
+            if rules.on_missing == MissingTime::Reject {
+                reasons.push(Reason::new(pointer(), "required", "event.time.onMissing"));
+            }
+            return None;
+        };
+        let Some(time_ms) = timestamp_ms(text) else {
+            let detail = "must be an RFC 3339 timestamp";
+            reasons.push(Reason::new(pointer(), detail, "event.time.from"));
+            return None;
+        };
+        let ahead_ms = time_ms.saturating_sub(received_at_ms);
+        if exceeds(ahead_ms, rules.max_skew.as_ms()) {
+            let detail = format!("lies more than {} ahead of its receipt", rules.max_skew);
+            reasons.push(Reason::new(pointer(), detail, "event.time.maxSkew"));
+        }
+        if let Some(max_age) = rules.max_age
+            && exceeds(ahead_ms.saturating_neg(), max_age.as_ms())
+        {
+            let detail = format!("lies more than {max_age} behind its receipt");
+            reasons.push(Reason::new(pointer(), detail, "event.time.maxAge"));
+        }
+        Some(time_ms)
+    }
+
+    fn refuse(&self, reason: Reason, on_invalid: OnInvalid) -> Violation {
+        self.violation(
+            Reasons {
+                kept: vec![reason],
+                more: 0,
+            },
+            on_invalid,
+        )
+    }
+
+    fn violation(&self, reasons: Reasons, on_invalid: OnInvalid) -> Violation {
+        let Reasons { kept: errors, more } = reasons;
+        Violation {
+            contract: self.name.clone(),
+            errors,
+            more,
+            on_invalid,
+        }
+    }
+}
+
+fn exceeds(distance_ms: i64, limit_ms: u64) -> bool {
+    u64::try_from(distance_ms).is_ok_and(|distance| distance > limit_ms)
+}
+
+/// Reads a value that names something: a text, a 64-bit integer or a flag. Other numbers lose
+/// digits in parsing, so two names could become one.
+fn named(value: &Value, from: &Path, rule: &str, reasons: &mut Reasons) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => {
+            let detail = "must be a string, a 64-bit integer, or true or false";
+            reasons.push(Reason::new(from.pointer(), detail, rule));
+            None
+        }
+    }
+}
+
+/// Appends a name to a JSON Pointer fragment: `~` and `/` as RFC 6901 §3 says, then percent.
+pub(crate) fn push_pointer_name(pointer: &mut String, name: &str) {
+    pointer.push('/');
+    push_escaped(pointer, &name.replace('~', "~0").replace('/', "~1"));
+}
+
+/// Appends text to a URI fragment, percent-encoded where RFC 3986 §3.5 wants it.
+pub(crate) fn push_escaped(fragment: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte) {
+            fragment.push(char::from(byte));
+        } else {
+            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+            fragment.push('%');
+            fragment.push(char::from(HEX[usize::from(byte >> 4)]));
+            fragment.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! YAML to contracts: many documents a file, many files a folder, all or nothing. Every finding
+//! has its place; all of a reading are reported together. Touches files only in [`folder`], and
+//! only below that folder.
+
+mod build;
+mod diagnostic;
+mod files;
+mod settle;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::format::Key;
+use crate::format::keys::{EVENT_CONTRACT, KINDS, TEAM};
+use crate::model::{Contracts, EventContract, Team};
+use crate::schema::json::{JsonSchema, SchemaError, SchemaFile};
+
+pub use diagnostic::{Diagnostic, Diagnostics, Level, Snippet};
+pub use files::folder;
+
+use self::settle::Written;
+use self::yaml::{Node, Place, Value};
+
+/// One file of contracts as text.
+#[derive(Clone, Debug)]
+pub(crate) struct File<'a> {
+    name: &'a str,
+    text: Arc<str>,
+}
+
+/// What a contract was read from, kept for messages about it after loading.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) file: String,
+    /// The text of the whole file, shared by the contracts in it.
+    text: Arc<str>,
+    written: Written,
+}
+
+impl Document {
+    fn new(file: &File<'_>, written: &Written) -> Self {
+        let text = Arc::clone(&file.text);
+        Self {
+            file: file.name.to_owned(),
+            text,
+            written: written.clone(),
+        }
+    }
+
+    /// Makes a finding about the value of `key`, or about the contract if the key is not written.
+    pub(crate) fn finding(&self, key: &str, message: String, hint: Option<String>) -> Diagnostic {
+        let file = File {
+            name: &self.file,
+            text: Arc::clone(&self.text),
+        };
+        file.error(self.written.place_or_name(key), message, hint)
+    }
+}
+
+impl<'a> File<'a> {
+    fn new(name: &'a str, text: &str) -> Self {
+        Self {
+            name,
+            text: text.into(),
+        }
+    }
+
+    fn error(&self, at: Place, message: String, hint: Option<String>) -> Diagnostic {
+        Diagnostic {
+            level: Level::Error,
+            rule: None,
+            file: self.name.to_owned(),
+            line: at.line,
+            column: at.column,
+            message,
+            hint,
+            snippet: Snippet::new(&self.text, at.line, at.column, at.width),
+        }
+    }
+}
+
+/// Reads contracts from texts, without touching a file.
+///
+/// Each source is a file's name, `/` between folders, and its text. `schemas` is asked for the
+/// text of the schema files that contracts name: a path seen from the folder of the naming file,
+/// so `schemas/a.json` in `orders/all.yaml` is asked for as `orders/schemas/a.json`.
+///
+/// # Errors
+/// Everything that is wrong in the texts; no contract of them is usable then.
+pub fn sources(
+    files: &[(String, String)],
+    schemas: &dyn Fn(&str) -> Option<String>,
+) -> Result<Contracts, Diagnostics> {
+    let find =
+        |path: &str| schemas(path).ok_or_else(|| format!("there is no schema file `{path}`"));
+    let files: Vec<File<'_>> = files
+        .iter()
+        .map(|(name, text)| File::new(name, text))
+        .collect();
+    load(&files, &find, Diagnostics::default())
+}
+
+/// Gives the text of a schema file, or says why not.
+type FindSchema<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+fn load(
+    files: &[File<'_>],
+    find_schema: FindSchema<'_>,
+    found: Diagnostics,
+) -> Result<Contracts, Diagnostics> {
+    let schemas = Schemas {
+        find: find_schema,
+        parsed: HashMap::new(),
+    };
+    let mut set = Set {
+        found,
+        schemas,
+        contracts: Vec::new(),
+        teams: Vec::new(),
+    };
+    for file in files {
+        match yaml::parse(&file.text) {
+            Ok(documents) => documents
+                .iter()
+                .for_each(|document| set.document(file, document)),
+            Err(error) => set.found.push(file.error(error.place, error.message, None)),
+        }
+    }
+    set.finish()
+}
+
+/// What has been read so far.
+struct Set<'a> {
+    found: Diagnostics,
+    schemas: Schemas<'a>,
+    contracts: Vec<Read<'a, Arc<EventContract>>>,
+    teams: Vec<Read<'a, Team>>,
+}
+
+/// A document that was read, with what is needed to complain about it.
+struct Read<'a, T> {
+    file: &'a File<'a>,
+    written: Written,
+    item: T,
+}
+
+impl<T> Read<'_, T> {
+    fn error(&self, key: &str, message: String, hint: Option<String>) -> Diagnostic {
+        self.file
+            .error(self.written.place_or_name(key), message, hint)
+    }
+}
+
+impl<'a> Set<'a> {
+    fn document(&mut self, file: &'a File<'a>, root: &Node) {
+        let Some(keys) = self.kind(file, root) else {
+            return;
+        };
+        let Some(written) = settle::read(keys, root, file, &mut self.found) else {
+            return;
+        };
+        if std::ptr::eq(keys, TEAM) {
+            let item = build::team(&written);
+            self.teams.push(Read {
+                file,
+                written,
+                item,
+            });
+            return;
+        }
+        let schemas = &mut self.schemas;
+        match build::event_contract(&written, file, |reference| schemas.at(file.name, reference)) {
+            Ok(item) => self.contracts.push(Read {
+                file,
+                written,
+                item,
+            }),
+            Err(problem) => {
+                let place = written.place_or_name("spec.schema.file");
+                self.found
+                    .push(file.error(place, problem.message, problem.hint));
+            }
+        }
+    }
+
+    /// Finds the declaration of a document's kind. Without a kind nothing else can be judged.
+    fn kind(&mut self, file: &File<'_>, root: &Node) -> Option<&'static [Key]> {
+        let kinds = || KINDS.iter().filter(|kind| kind.supported);
+        let hint = || {
+            let names: Vec<String> = kinds().map(|kind| format!("`{}`", kind.word)).collect();
+            Some(format!("write `kind:` with one of {}", names.join(", ")))
+        };
+        let kind = match (&root.value, root.get("kind")) {
+            (Value::Map(_), Some(kind)) => kind,
+            (Value::Map(_), None) => {
+                let place = Place {
+                    width: 1,
+                    ..root.place
+                };
+                self.found
+                    .push(file.error(place, "`kind` is missing".to_owned(), hint()));
+                return None;
+            }
+            _ => {
+                let message = format!("a document is a map, not {}", root.what());
+                self.found.push(file.error(root.place, message, hint()));
+                return None;
+            }
+        };
+        match &kind.value {
+            Value::Text(text) if text == "EventContract" => Some(EVENT_CONTRACT),
+            Value::Text(text) if text == "Team" => Some(TEAM),
+            Value::Text(text) if KINDS.iter().any(|kind| kind.word == text) => {
+                let message = format!("`kind: {text}` is not supported yet");
+                self.found.push(file.error(kind.place, message, hint()));
+                None
+            }
+            _ => {
+                let message = "unknown kind of document".to_owned();
+                self.found.push(file.error(kind.place, message, hint()));
+                None
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Contracts, Diagnostics> {
+        let teams = std::mem::take(&mut self.teams);
+        let contracts = std::mem::take(&mut self.contracts);
+        self.refuse_twice(&teams, "a team", "metadata.name", |team| &team.name);
+        self.refuse_twice(&contracts, "a contract", "metadata.name", |c| &c.name);
+        self.refuse_twice(&contracts, "the event type", "spec.event.type", |c| {
+            &c.event.event_type
+        });
+        self.refuse_twice(&contracts, "the topic", "spec.topic.name", |c| {
+            &c.topic.name
+        });
+        for contract in &contracts {
+            let Some(owner) = &contract.item.owner else {
+                continue;
+            };
+            if !teams.iter().any(|team| team.item.name == *owner) {
+                let message = format!("owner `{owner}` is no team of these contracts");
+                let hint = "add a document of `kind: Team` with this name".to_owned();
+                self.found
+                    .push(contract.error("metadata.owner", message, Some(hint)));
+            }
+        }
+        if !self.found.is_empty() {
+            self.found.sort();
+            return Err(self.found);
+        }
+        let teams: BTreeMap<String, Team> = teams
+            .into_iter()
+            .map(|team| (team.item.name.clone(), team.item))
+            .collect();
+        Ok(Contracts::new(
+            contracts.into_iter().map(|read| read.item).collect(),
+            teams,
+        ))
+    }
+
+    fn refuse_twice<T>(
+        &mut self,
+        all: &[Read<'_, T>],
+        what: &str,
+        key: &str,
+        value: fn(&T) -> &String,
+    ) {
+        let mut first: HashMap<&str, &Read<'_, T>> = HashMap::new();
+        for read in all {
+            let value = value(&read.item);
+            let Some(earlier) = first.get(value.as_str()) else {
+                first.insert(value, read);
+                continue;
+            };
+            let message = format!(
+                "there is {what} `{value}` already, at {}:{}",
+                earlier.file.name,
+                earlier.written.place_or_name(key).line
+            );
+            let hint = format!("give one of them another `{key}`");
+            self.found.push(read.error(key, message, Some(hint)));
+        }
+    }
+}
+
+/// The schema files read so far, so that each is read and parsed once.
+struct Schemas<'a> {
+    find: FindSchema<'a>,
+    parsed: HashMap<String, Result<Arc<SchemaFile>, Problem>>,
+}
+
+/// Why a schema cannot be used.
+#[derive(Clone)]
+struct Problem {
+    message: String,
+    hint: Option<String>,
+}
+
+impl From<SchemaError> for Problem {
+    fn from(error: SchemaError) -> Self {
+        Self {
+            message: error.to_string(),
+            hint: Some(error.hint().to_owned()),
+        }
+    }
+}
+
+impl Schemas<'_> {
+    /// Finds the schema that `reference` means in a contract file.
+    fn at(&mut self, contract_file: &str, reference: &str) -> Result<JsonSchema, Problem> {
+        let (path, pointer) = reference.split_once('#').unwrap_or((reference, ""));
+        let path = beside(contract_file, path);
+        let find = self.find;
+        let parsed = self.parsed.entry(path).or_insert_with_key(|path| {
+            let text = find(path).map_err(|message| Problem {
+                message,
+                hint: None,
+            })?;
+            Ok(Arc::new(SchemaFile::parse(path, &text)?))
+        });
+        Ok(JsonSchema::at(
+            Arc::clone(parsed.as_ref().map_err(Clone::clone)?),
+            pointer,
+        )?)
+    }
+}
+
+/// Joins a path to the folder of a file: `orders/all.yaml` and `../a.json` make `a.json`.
+fn beside(file: &str, path: &str) -> String {
+    let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| *part != ".").collect();
+    if folder.is_empty() && !file.starts_with('/') {
+        parts.clear();
+    }
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}

@@ -1,0 +1,442 @@
+//! Contracts as typed, checked data: what `load.rs` makes of the files and the rest reads. Every
+//! value here is effective, written or default; `explain.rs` tells which. Immutable once loaded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::explain::Explained;
+use crate::load::Document;
+use crate::path::Path;
+use crate::schema::json::JsonSchema;
+use crate::units::{ByteSize, Duration};
+
+/// Declares an enum of words, each as it stands in a contract file.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// Returns the word as contract files have it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(UnknownWord(text.to_owned())),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+/// A word that the format does not have in this place.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{0}` is not a word of this key")]
+pub struct UnknownWord(String);
+
+words! {
+    /// What kind of event it is; chooses the defaults.
+    Class {
+        /// Something that happened.
+        Fact = "fact",
+        /// A request to do something.
+        Command = "command",
+        /// A measurement.
+        Telemetry = "telemetry",
+    }
+}
+
+words! {
+    /// Who may read the events.
+    Audience {
+        /// Readers of one company.
+        Internal = "internal",
+    }
+}
+
+words! {
+    /// Whether the contract is in force.
+    Lifecycle {
+        /// Not yet: events are refused and nothing is kept.
+        Draft = "draft",
+        /// In force.
+        Active = "active",
+        /// In force, on its way out.
+        Deprecated = "deprecated",
+        /// No longer: events are refused and nothing is kept.
+        Retired = "retired",
+    }
+}
+
+impl Lifecycle {
+    /// Says whether the edge takes events under a contract in this state.
+    pub fn accepts_events(self) -> bool {
+        matches!(self, Self::Active | Self::Deprecated)
+    }
+}
+
+words! {
+    /// How events stand in the log's records (CloudEvents Kafka binding 1.0.2 §3).
+    ContentMode {
+        /// Attributes as headers, the data as the value.
+        Binary = "binary",
+    }
+}
+
+words! {
+    /// What becomes of an event that has no time.
+    MissingTime {
+        /// The time of receipt stands in for it.
+        Receipt = "receipt",
+        /// The event is refused.
+        Reject = "reject",
+    }
+}
+
+words! {
+    /// The language of a schema.
+    SchemaFormat {
+        /// JSON Schema, draft-07 or 2020-12.
+        Json = "json",
+    }
+}
+
+words! {
+    /// What becomes of an event whose data lacks the key.
+    MissingKey {
+        /// The record has no key and stands in no order with others.
+        Keyless = "keyless",
+        /// The event is refused.
+        Reject = "reject",
+    }
+}
+
+words! {
+    /// Which events readers see in the order they were accepted.
+    Ordering {
+        /// Those with the same key.
+        PerKey = "per-key",
+        /// Those of the same partition.
+        PerPartition = "per-partition",
+        /// None: a record may go to any partition, whatever its key.
+        None = "none",
+    }
+}
+
+words! {
+    /// How a topic is cleaned.
+    Cleanup {
+        /// Events go when their retention ends.
+        Delete = "delete",
+    }
+}
+
+words! {
+    /// Within what an identity is unique.
+    Scope {
+        /// One tenant.
+        Tenant = "tenant",
+    }
+}
+
+words! {
+    /// What tells a repeat from a reused identity.
+    Fingerprint {
+        /// The bytes of the data.
+        Body = "body",
+    }
+}
+
+words! {
+    /// What becomes of an event that breaks its contract; the answer is 422 either way.
+    OnInvalid {
+        /// Nothing is kept.
+        Reject = "reject",
+        /// The bytes and every reason are kept for the owner.
+        Quarantine = "quarantine",
+    }
+}
+
+/// The version of a promise, ordered number by number.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Version {
+    /// Raised when consumers must change.
+    pub major: u32,
+    /// Raised when something was added.
+    pub minor: u32,
+    /// Raised when nothing that is promised changed.
+    pub patch: u32,
+}
+
+impl FromStr for Version {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let numbers: Option<Vec<u32>> = text.split('.').map(|part| part.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[major, minor, patch]) => Ok(Self {
+                major,
+                minor,
+                patch,
+            }),
+            _ => Err(UnknownWord(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// What producer and consumers agreed on one event type.
+#[derive(Debug)]
+pub struct EventContract {
+    /// Unique in its set.
+    pub name: String,
+    /// The version of the promise.
+    pub version: Version,
+    /// The business area.
+    pub domain: Option<String>,
+    /// The name of a [`Team`] in the same set.
+    pub owner: Option<String>,
+    /// What the event means, for people.
+    pub summary: Option<String>,
+    /// What kind of event it is.
+    pub class: Class,
+    /// Who may read it.
+    pub audience: Audience,
+    /// Whether events are taken.
+    pub lifecycle: Lifecycle,
+    /// The envelope's attributes.
+    pub event: EventRules,
+    /// What the data looks like.
+    pub schema: SchemaRules,
+    /// What is ordered against what.
+    pub key: KeyRules,
+    /// Where the events are kept.
+    pub topic: TopicRules,
+    /// What happens at the edge.
+    pub ingress: IngressRules,
+    pub(crate) explained: Vec<Explained>,
+    pub(crate) document: Document,
+}
+
+impl EventContract {
+    /// Returns the file that the contract stands in, as the loader was given it.
+    pub fn file(&self) -> &str {
+        &self.document.file
+    }
+}
+
+/// The CloudEvents attributes of a contract.
+#[derive(Debug)]
+pub struct EventRules {
+    /// The `type` attribute; unique in its set.
+    pub event_type: String,
+    /// The `source` attribute.
+    pub source: SourceRule,
+    /// Where the data holds the event's id.
+    pub id: Option<Path>,
+    /// Which time the event has.
+    pub time: TimeRules,
+    /// How it stands in the log.
+    pub mode: ContentMode,
+}
+
+/// Which sources a contract takes events from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SourceRule {
+    /// Any; a plain body gets the one named here.
+    Any {
+        /// `/` and the contract's name.
+        plain: String,
+    },
+    /// This one only.
+    Only(String),
+}
+
+impl SourceRule {
+    /// Returns the source of an event made of a plain body.
+    pub fn for_plain_body(&self) -> &str {
+        match self {
+            Self::Any { plain } => plain,
+            Self::Only(source) => source,
+        }
+    }
+}
+
+/// Which time an event has and how far off it may be.
+#[derive(Debug)]
+pub struct TimeRules {
+    /// Where the data holds it; absent means the `time` attribute.
+    pub from: Option<Path>,
+    /// How far it may lie ahead of its receipt.
+    pub max_skew: Duration,
+    /// How far it may lie behind its receipt; absent means any age.
+    pub max_age: Option<Duration>,
+    /// What becomes of an event without one.
+    pub on_missing: MissingTime,
+}
+
+/// What the data looks like.
+#[derive(Debug)]
+pub struct SchemaRules {
+    /// The schema's language.
+    pub format: SchemaFormat,
+    /// The file as written, with its pointer.
+    pub file: String,
+    /// The schema, compiled on first use.
+    pub json: JsonSchema,
+}
+
+/// The record's key.
+#[derive(Debug)]
+pub struct KeyRules {
+    /// Where the data holds it.
+    pub from: Path,
+    /// What becomes of an event without it.
+    pub on_missing: MissingKey,
+    /// Which events stay in order.
+    pub ordering: Ordering,
+}
+
+/// The topic of a contract.
+#[derive(Debug)]
+pub struct TopicRules {
+    /// Its name on the log; unique in its set.
+    pub name: String,
+    /// How many partitions it is made with.
+    pub partitions: u32,
+    /// How long it keeps events.
+    pub retention: Duration,
+    /// How it is cleaned.
+    pub cleanup: Vec<Cleanup>,
+    /// How large the data of one event may be, without headers.
+    pub max_message: ByteSize,
+}
+
+/// What happens at the edge.
+#[derive(Debug)]
+pub struct IngressRules {
+    /// How a repeat is known.
+    pub idempotency: Idempotency,
+    /// What becomes of an event that breaks the contract.
+    pub on_invalid: OnInvalid,
+}
+
+/// How an event sent twice is known.
+#[derive(Debug)]
+pub struct Idempotency {
+    /// Whether an event must bring an identity. If not, one that it brings counts all the same.
+    pub required: bool,
+    /// How long a repeat gets its first receipt.
+    pub window: Duration,
+    /// Within what an identity is unique.
+    pub scope: Vec<Scope>,
+    /// What tells a repeat from a reused identity.
+    pub fingerprint: Fingerprint,
+}
+
+/// Who answers for contracts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Team {
+    /// Unique in its set.
+    pub name: String,
+    /// Where it is reached, `webhook:https://…` or `mailto:…`.
+    pub pager: String,
+}
+
+/// An immutable set of contracts and teams: no two contracts share a name, an event type or a
+/// topic, and every owner is a team of the set.
+#[derive(Debug, Default)]
+pub struct Contracts {
+    contracts: Vec<Arc<EventContract>>,
+    by_name: HashMap<String, Arc<EventContract>>,
+    by_type: HashMap<String, Arc<EventContract>>,
+    teams: BTreeMap<String, Team>,
+}
+
+impl Contracts {
+    /// Makes a set of what the loader has found free of conflicts.
+    pub(crate) fn new(
+        mut contracts: Vec<Arc<EventContract>>,
+        teams: BTreeMap<String, Team>,
+    ) -> Self {
+        contracts.sort_by(|a, b| a.name.cmp(&b.name));
+        let by = |key: fn(&EventContract) -> &String| {
+            contracts
+                .iter()
+                .map(|c| (key(c).clone(), Arc::clone(c)))
+                .collect()
+        };
+        let (by_name, by_type) = (by(|c| &c.name), by(|c| &c.event.event_type));
+        Self {
+            contracts,
+            by_name,
+            by_type,
+            teams,
+        }
+    }
+
+    /// Returns the contract of this name.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<EventContract>> {
+        self.by_name.get(name)
+    }
+
+    /// Returns the contract that governs events of this CloudEvents `type`.
+    pub fn by_type(&self, event_type: &str) -> Option<&Arc<EventContract>> {
+        self.by_type.get(event_type)
+    }
+
+    /// Visits the contracts by name.
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<EventContract>> {
+        self.contracts.iter()
+    }
+
+    /// Returns how many contracts there are.
+    pub fn len(&self) -> usize {
+        self.contracts.len()
+    }
+
+    /// Says whether there is no contract.
+    pub fn is_empty(&self) -> bool {
+        self.contracts.is_empty()
+    }
+
+    /// Returns the team of this name.
+    pub fn team(&self, name: &str) -> Option<&Team> {
+        self.teams.get(name)
+    }
+
+    /// Visits the teams by name.
+    pub fn teams(&self) -> impl Iterator<Item = &Team> {
+        self.teams.values()
+    }
+}
+
+impl<'a> IntoIterator for &'a Contracts {
+    type Item = &'a Arc<EventContract>;
+    type IntoIter = std::slice::Iter<'a, Arc<EventContract>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

@@ -1,0 +1,7 @@
+//! Schemas of event data, a file a language. Compiled on first use, kept for good.
+
+pub mod json;
+mod reasons;
+
+#[cfg(test)]
+mod tests;
