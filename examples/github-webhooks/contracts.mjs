@@ -67,6 +67,5 @@ kind: Team
 metadata:
   name: ${OWNER}
 spec:
-  members: ["oidc:${OWNER}"]
   pager: "webhook:https://alerts.example.com/${OWNER}"
 `;
