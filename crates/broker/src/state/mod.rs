@@ -1,1 +1,341 @@
-//! (being written)
+//! What the log means: the fold of its records, and nothing else.
+//!
+//! `State` changes only through [`State::apply`], at the sequencer's tail while serving and record
+//! by record while recovering, so that both come to the same state (invariant 10). Its image,
+//! stored in checkpoints, is equal for equal logs. Claims are folded beside it, in [`claims`],
+//! because they are too many for an image; extents in [`extents`], because they say where the log
+//! is, not what it means.
+
+pub mod claims;
+pub mod command;
+pub mod extents;
+pub mod producers;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_event_log::TopicConfig;
+
+use self::command::{Command, OffsetsCommitted};
+use self::producers::{Producer, Producers};
+use crate::batch::BatchHeader;
+
+/// The log's state after its last applied record.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub cluster_id: [u8; 16],
+    pub claim_secret: [u8; 16],
+    /// The epoch of the process that last opened the log; every partition's leader epoch.
+    pub epoch: u32,
+    /// The number of the last applied record; 0 in an empty log.
+    pub last_lsn: u64,
+    /// The latest time of a record that the log timed itself. Never goes back.
+    pub log_time_ms: i64,
+    pub next_topic: u32,
+    pub next_producer_id: i64,
+    topics: BTreeMap<u32, Topic>,
+    names: HashMap<String, u32>,
+    pub producers: Producers,
+    groups: BTreeMap<String, Arc<CommittedGroup>>,
+}
+
+/// A topic, by what the log says of it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Topic {
+    pub number: u32,
+    pub id: [u8; 16],
+    pub name: String,
+    pub config: TopicConfig,
+    pub internal: bool,
+    pub partitions: Vec<Partition>,
+}
+
+/// The ends of a partition and its leader epochs.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Partition {
+    pub log_start: i64,
+    /// The offset that the next record gets: the log end offset.
+    pub next_offset: i64,
+    /// Leader epochs and the offsets they started at, oldest first.
+    pub epochs: Vec<(u32, i64)>,
+}
+
+/// The committed offsets of a consumer group.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct CommittedGroup {
+    pub generation: i32,
+    /// By topic number and partition.
+    pub offsets: BTreeMap<(u32, u32), Committed>,
+}
+
+/// One committed offset.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Committed {
+    pub offset: i64,
+    pub leader_epoch: i32,
+    pub metadata: String,
+    pub commit_ms: i64,
+}
+
+/// One record, as much of it as the state needs.
+#[derive(Clone, Debug)]
+pub enum Entry<'a> {
+    /// A batch at its place. `timed` says that the log gave it its timestamps.
+    Data { topic: u32, partition: u32, header: &'a BatchHeader, timed: bool },
+    Meta(&'a Command),
+}
+
+/// A record that cannot follow the ones before it: the log is damaged or a fold is wrong.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ApplyError {
+    #[error("record {found} follows record {last}")]
+    NotDense { last: u64, found: u64 },
+    #[error("record {lsn}: no topic of number {topic} with partition {partition}")]
+    NoSuchPartition { lsn: u64, topic: u32, partition: u32 },
+    #[error("record {lsn}: batch at offset {found} of {topic}/{partition} where {expected} is next")]
+    OffsetGap { lsn: u64, topic: u32, partition: u32, expected: i64, found: i64 },
+    #[error("record {lsn}: {what}")]
+    Impossible { lsn: u64, what: &'static str },
+}
+
+impl Default for State {
+    /// The state of an empty log.
+    fn default() -> Self {
+        Self {
+            cluster_id: [0; 16],
+            claim_secret: [0; 16],
+            epoch: 0,
+            last_lsn: 0,
+            log_time_ms: 0,
+            next_topic: 1,
+            next_producer_id: 1,
+            topics: BTreeMap::new(),
+            names: HashMap::new(),
+            producers: Producers::default(),
+            groups: BTreeMap::new(),
+        }
+    }
+}
+
+impl State {
+    /// Applies the record `lsn`, which must be the one after the last.
+    ///
+    /// # Errors
+    /// The record cannot follow; the state is as before.
+    pub fn apply(&mut self, lsn: u64, entry: &Entry<'_>) -> Result<(), ApplyError> {
+        if lsn != self.last_lsn + 1 {
+            return Err(ApplyError::NotDense { last: self.last_lsn, found: lsn });
+        }
+        match entry {
+            Entry::Data { topic, partition, header, timed } => {
+                self.apply_data(lsn, *topic, *partition, header)?;
+                if *timed {
+                    self.log_time_ms = self.log_time_ms.max(header.max_timestamp);
+                }
+            }
+            Entry::Meta(command) => self.apply_command(lsn, command)?,
+        }
+        self.last_lsn = lsn;
+        Ok(())
+    }
+
+    fn apply_data(
+        &mut self,
+        lsn: u64,
+        topic: u32,
+        partition: u32,
+        header: &BatchHeader,
+    ) -> Result<(), ApplyError> {
+        let lane = self
+            .partition_mut(topic, partition)
+            .ok_or(ApplyError::NoSuchPartition { lsn, topic, partition })?;
+        if header.base_offset != lane.next_offset {
+            let (expected, found) = (lane.next_offset, header.base_offset);
+            return Err(ApplyError::OffsetGap { lsn, topic, partition, expected, found });
+        }
+        lane.next_offset = header.last_offset() + 1;
+        self.producers.note(lsn, topic, partition, header);
+        Ok(())
+    }
+
+    fn apply_command(&mut self, lsn: u64, command: &Command) -> Result<(), ApplyError> {
+        let impossible = |what| Err(ApplyError::Impossible { lsn, what });
+        match command {
+            Command::ClusterCreated(created) => {
+                if lsn != 1 {
+                    return impossible("a cluster is created by its first record");
+                }
+                self.cluster_id = created.cluster_id;
+                self.claim_secret = created.claim_secret;
+            }
+            Command::EpochStarted(started) => {
+                if started.epoch <= self.epoch {
+                    return impossible("an epoch starts that is not newer");
+                }
+                self.epoch = started.epoch;
+                self.log_time_ms = self.log_time_ms.max(started.wall_ms);
+                for lane in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
+                    lane.start_epoch(started.epoch);
+                }
+            }
+            Command::TopicCreated(created) => {
+                if created.number != self.next_topic || self.names.contains_key(&created.name) {
+                    return impossible("a topic is created with a number or name that is taken");
+                }
+                let mut lane = Partition::default();
+                lane.start_epoch(self.epoch);
+                self.next_topic += 1;
+                self.names.insert(created.name.clone(), created.number);
+                self.topics.insert(
+                    created.number,
+                    Topic {
+                        number: created.number,
+                        id: created.id,
+                        name: created.name.clone(),
+                        config: created.config.clone(),
+                        internal: created.internal,
+                        partitions: vec![lane; created.partitions as usize],
+                    },
+                );
+            }
+            Command::TopicDeleted(deleted) => {
+                let Some(topic) = self.topics.remove(&deleted.number) else {
+                    return impossible("a topic is deleted that does not exist");
+                };
+                self.names.remove(&topic.name);
+                self.producers.drop_topic(topic.number);
+                for group in self.groups.values_mut() {
+                    if group.offsets.keys().any(|(number, _)| *number == topic.number) {
+                        let offsets = &mut Arc::make_mut(group).offsets;
+                        offsets.retain(|(number, _), _| *number != topic.number);
+                    }
+                }
+            }
+            Command::LogStartMoved(moved) => {
+                for (topic, partition, log_start) in &moved.moves {
+                    // A topic deleted since the move was decided has no start to move.
+                    if let Some(lane) = self.partition_mut(*topic, *partition) {
+                        lane.log_start = lane.log_start.max((*log_start).min(lane.next_offset));
+                    }
+                }
+            }
+            Command::ProducerIdGiven(given) => {
+                self.next_producer_id = self.next_producer_id.max(given.producer_id + 1);
+            }
+            Command::ProducersExpired(expired) => self.producers.expire(expired.before_lsn),
+            Command::OffsetsCommitted(committed) => self.commit_offsets(committed),
+        }
+        Ok(())
+    }
+
+    fn commit_offsets(&mut self, committed: &OffsetsCommitted) {
+        let group = Arc::make_mut(self.groups.entry(committed.group.clone()).or_default());
+        group.generation = group.generation.max(committed.generation);
+        for entry in &committed.entries {
+            if self.topics.contains_key(&entry.topic) {
+                group.offsets.insert(
+                    (entry.topic, entry.partition),
+                    Committed {
+                        offset: entry.offset,
+                        leader_epoch: entry.leader_epoch,
+                        metadata: entry.metadata.clone(),
+                        commit_ms: committed.commit_ms,
+                    },
+                );
+            }
+        }
+    }
+
+    fn partition_mut(&mut self, topic: u32, partition: u32) -> Option<&mut Partition> {
+        self.topics.get_mut(&topic)?.partitions.get_mut(partition as usize)
+    }
+
+    /// A partition by topic number, if both exist.
+    pub fn partition(&self, topic: u32, partition: u32) -> Option<&Partition> {
+        self.topics.get(&topic)?.partitions.get(partition as usize)
+    }
+
+    /// A topic by number.
+    pub fn topic(&self, number: u32) -> Option<&Topic> {
+        self.topics.get(&number)
+    }
+
+    /// A topic's number by name.
+    pub fn topic_number(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// All topics by number.
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.values()
+    }
+
+    /// A group's committed offsets.
+    pub fn group(&self, name: &str) -> Option<&Arc<CommittedGroup>> {
+        self.groups.get(name)
+    }
+
+    /// All groups by name.
+    pub fn groups(&self) -> impl Iterator<Item = (&String, &Arc<CommittedGroup>)> {
+        self.groups.iter()
+    }
+
+    /// The state as plain data, equal for equal logs.
+    pub fn image(&self) -> Image {
+        Image {
+            cluster_id: self.cluster_id,
+            claim_secret: self.claim_secret,
+            epoch: self.epoch,
+            last_lsn: self.last_lsn,
+            log_time_ms: self.log_time_ms,
+            next_topic: self.next_topic,
+            next_producer_id: self.next_producer_id,
+            topics: self.topics.values().cloned().collect(),
+            producers: self.producers.image(),
+            groups: self.groups.iter().map(|(k, v)| (k.clone(), (**v).clone())).collect(),
+        }
+    }
+
+    /// The inverse of [`State::image`].
+    pub fn from_image(image: Image) -> Self {
+        Self {
+            cluster_id: image.cluster_id,
+            claim_secret: image.claim_secret,
+            epoch: image.epoch,
+            last_lsn: image.last_lsn,
+            log_time_ms: image.log_time_ms,
+            next_topic: image.next_topic,
+            next_producer_id: image.next_producer_id,
+            names: image.topics.iter().map(|topic| (topic.name.clone(), topic.number)).collect(),
+            topics: image.topics.into_iter().map(|topic| (topic.number, topic)).collect(),
+            producers: Producers::from_image(image.producers),
+            groups: image.groups.into_iter().map(|(k, v)| (k, Arc::new(v))).collect(),
+        }
+    }
+}
+
+impl Partition {
+    /// Notes that `epoch` leads from the log end on. An epoch without records leaves no trace.
+    fn start_epoch(&mut self, epoch: u32) {
+        if self.epochs.last().is_some_and(|(_, start)| *start == self.next_offset) {
+            self.epochs.pop();
+        }
+        self.epochs.push((epoch, self.next_offset));
+    }
+}
+
+/// [`State`] as checkpoints store it. Stored format, stable: postcard, fields in this order.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Image {
+    cluster_id: [u8; 16],
+    claim_secret: [u8; 16],
+    epoch: u32,
+    last_lsn: u64,
+    log_time_ms: i64,
+    next_topic: u32,
+    next_producer_id: i64,
+    topics: Vec<Topic>,
+    producers: Vec<((i64, u32, u32), Producer)>,
+    groups: Vec<(String, CommittedGroup)>,
+}

@@ -1,0 +1,106 @@
+//! Runs the sequencer on its own thread: takes inputs as they come, seals once the inputs at hand
+//! are taken, and does what it wants done: group writes on the writers' threads, segments and history
+//! on the history thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::env::Clock;
+use crate::sequencer::{HistoryJob, Input, Now, Output, Sequencer};
+use crate::wal::{SegmentId, WriteJob};
+
+/// Inputs taken between two looks at whether a group is worth sealing.
+const INPUTS_A_TURN: usize = 512;
+
+/// How often time is told while nothing comes in.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A message to the sequencer's thread.
+#[derive(Debug)]
+pub enum Message {
+    /// A command or completion. The permit bounds what waits here; it ends when the input is taken.
+    Input(Input, Option<OwnedSemaphorePermit>),
+    /// Make durable what was taken, then end.
+    Stop,
+}
+
+/// Work for the history thread.
+#[derive(Debug)]
+pub enum Chore {
+    History(Box<HistoryJob>),
+    GrowWal(SegmentId),
+}
+
+/// Where outputs go.
+pub struct Sinks {
+    /// Hands a group to the writers.
+    pub write: Box<dyn FnMut(WriteJob) + Send>,
+    pub chores: Sender<Chore>,
+}
+
+/// Reads both clocks.
+pub fn now(clock: &dyn Clock) -> Now {
+    Now {
+        wall_ms: clock.wall_ms(),
+        elapsed_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Runs until it is told to stop and everything taken is durable.
+pub fn run(
+    mut sequencer: Sequencer,
+    messages: &Receiver<Message>,
+    clock: &Arc<dyn Clock>,
+    mut sinks: Sinks,
+) {
+    let mut stopping = false;
+    let mut next_tick = clock.elapsed() + TICK;
+    dispatch(&mut sequencer, &mut sinks);
+    loop {
+        let first = match messages.recv_timeout(TICK) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let at = now(clock.as_ref());
+        for message in first.into_iter().chain(messages.try_iter().take(INPUTS_A_TURN)) {
+            match message {
+                Message::Input(input, permit) => {
+                    sequencer.take(input, at);
+                    drop(permit);
+                }
+                Message::Stop => stopping = true,
+            }
+        }
+        if stopping {
+            sequencer.stop(at);
+        }
+        sequencer.flush(at);
+        if clock.elapsed() >= next_tick {
+            sequencer.tick(at);
+            next_tick = clock.elapsed() + TICK;
+        }
+        dispatch(&mut sequencer, &mut sinks);
+        if stopping && sequencer.is_drained() {
+            return;
+        }
+    }
+}
+
+fn dispatch(sequencer: &mut Sequencer, sinks: &mut Sinks) {
+    while let Some(output) = sequencer.next_output() {
+        let chore = match output {
+            Output::Write(job) => {
+                (sinks.write)(job);
+                continue;
+            }
+            Output::GrowWal(segment) => Chore::GrowWal(segment),
+            Output::History(job) => Chore::History(job),
+        };
+        // The history thread ends only after this one.
+        sinks.chores.send(chore).expect("the history thread outlives the sequencer's");
+    }
+}

@@ -1,0 +1,173 @@
+//! Reads of batches that left memory: from segments of the write-ahead log and from objects.
+//! Every batch is checked against its index and its CRC before anyone sees it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::fetch::ReadError;
+use super::partition::RecentBatch;
+use crate::batch;
+use crate::env::{BLOCK_BYTES, DiskFile};
+use crate::object::l0::{self, BatchEntry};
+use crate::object::{Key, ObjectError, Objects};
+use crate::state::extents::{Extent, ObjectName};
+use crate::wal::{GroupPlace, SegmentId};
+
+/// Batch indexes kept in memory. An index of an extent of 64 MiB in batches of 16 KiB is 300 KiB.
+const CACHED_INDEXES: usize = 256;
+
+/// The most one read takes from an object beyond its first batch.
+const READ_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+
+/// The open segments of the write-ahead log, by id.
+pub type SegmentFiles = Arc<RwLock<HashMap<SegmentId, Arc<dyn DiskFile>>>>;
+
+type IndexKey = (ObjectName, u32, u32, i64);
+
+#[derive(Default)]
+struct IndexCache {
+    entries: HashMap<IndexKey, Arc<Vec<BatchEntry>>>,
+    /// Oldest first.
+    order: VecDeque<IndexKey>,
+}
+
+/// Reads batches from disk and objects, a limited number of reads at a time.
+pub struct ColdReader {
+    objects: Objects,
+    files: SegmentFiles,
+    permits: Semaphore,
+    indexes: Mutex<IndexCache>,
+}
+
+impl ColdReader {
+    /// Makes a reader that does at most `reads` reads at a time.
+    pub fn new(objects: Objects, files: SegmentFiles, reads: usize) -> Self {
+        Self { objects, files, permits: Semaphore::new(reads), indexes: Mutex::default() }
+    }
+
+    /// Waits for a turn.
+    pub(super) async fn permit(&self) -> SemaphorePermit<'_> {
+        self.permits.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// Reads one batch from its group on disk.
+    pub(super) async fn from_wal(
+        &self,
+        place: &GroupPlace,
+        entry: &RecentBatch,
+    ) -> Result<Bytes, ReadError> {
+        let file = self.files.read().get(&place.segment).cloned();
+        let file = file.ok_or_else(|| ReadError::Unavailable("a segment is gone".to_owned()))?;
+        let at = place.position + u64::from(entry.position);
+        let len = entry.len as usize;
+        let read = tokio::task::spawn_blocking(move || read_unaligned(file.as_ref(), at, len));
+        let bytes = read
+            .await
+            .map_err(|error| ReadError::Unavailable(error.to_string()))?
+            .map_err(|error| ReadError::Unavailable(error.to_string()))?;
+        checked(bytes, entry.base_offset)
+    }
+
+    /// Reads batches of one extent from the one that holds `from` on.
+    pub(super) async fn from_object(
+        &self,
+        extent: &Extent,
+        from: i64,
+        max_bytes: usize,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        let index = self.index_of(extent).await?;
+        let first = index.partition_point(|entry| entry.last_offset < from);
+        let start = index
+            .get(first)
+            .ok_or_else(|| ReadError::Corrupt(format!("{:?} lacks offset {from}", extent.object)))?
+            .position;
+        let limit = max_bytes.min(READ_LIMIT_BYTES) as u64;
+        let taken = index[first..]
+            .iter()
+            .enumerate()
+            .take_while(|(at, entry)| {
+                *at == 0 || entry.position + u64::from(entry.length) - start <= limit
+            })
+            .count();
+        let entries = &index[first..first + taken];
+        let last = entries.last().expect("the first entry is always taken");
+        let range = start..last.position + u64::from(last.length);
+        let key = Key::from(extent.object);
+        let (bytes, _) = self.objects.get(key, range).await?;
+        let mut batches = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let at = usize::try_from(entry.position - start).unwrap_or(usize::MAX);
+            let end = at.saturating_add(entry.length as usize);
+            if end > bytes.len() {
+                return Err(ReadError::Corrupt(format!("`{key}` is shorter than its index says")));
+            }
+            batches.push(checked(bytes.slice(at..end), entry.base_offset)?);
+        }
+        Ok(batches)
+    }
+
+    /// The batch index of an extent, from memory or its object.
+    pub async fn index_of(&self, extent: &Extent) -> Result<Arc<Vec<BatchEntry>>, ReadError> {
+        let section = &extent.section;
+        let name = (extent.object, section.topic, section.partition, section.first_offset);
+        if let Some(index) = self.indexes.lock().entries.get(&name) {
+            return Ok(index.clone());
+        }
+        let index = l0::read_batch_index(&self.objects, Key::from(extent.object), section).await?;
+        let index = Arc::new(index);
+        let mut cache = self.indexes.lock();
+        if cache.entries.insert(name, index.clone()).is_none() {
+            cache.order.push_back(name);
+            if cache.order.len() > CACHED_INDEXES
+                && let Some(oldest) = cache.order.pop_front()
+            {
+                cache.entries.remove(&oldest);
+            }
+        }
+        Ok(index)
+    }
+}
+
+impl std::fmt::Debug for ColdReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ColdReader").finish_non_exhaustive()
+    }
+}
+
+impl From<ObjectError> for ReadError {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Corrupt { .. } => Self::Corrupt(error.to_string()),
+            // An object that is gone was replaced; another look finds the new one.
+            ObjectError::NotFound { .. }
+            | ObjectError::Unavailable { .. }
+            | ObjectError::Unexpected { .. } => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// Reads any range of a file that is read in whole blocks.
+fn read_unaligned(file: &dyn DiskFile, at: u64, len: usize) -> std::io::Result<Bytes> {
+    let block = BLOCK_BYTES as u64;
+    let start = at / block * block;
+    let skip = usize::try_from(at - start).unwrap_or(0);
+    let mut bytes = BytesMut::zeroed((skip + len).next_multiple_of(BLOCK_BYTES));
+    file.read_at(&mut bytes, start)?;
+    Ok(bytes.freeze().slice(skip..skip + len))
+}
+
+/// Passes a batch on if it is whole and begins where its index says.
+fn checked(bytes: Bytes, base_offset: i64) -> Result<Bytes, ReadError> {
+    match batch::validate(&bytes) {
+        Ok(header) if header.base_offset == base_offset => Ok(bytes),
+        Ok(header) => Err(ReadError::Corrupt(format!(
+            "a batch at offset {} stands where offset {base_offset} should",
+            header.base_offset
+        ))),
+        Err(error) => Err(ReadError::Corrupt(error.to_string())),
+    }
+}

@@ -1,0 +1,154 @@
+//! Commands into the open group: topics, producer ids, committed offsets, log starts.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::durable::{Answer, Effect};
+use super::{CommitOffsetsCommand, CreateTopicCommand, DeleteTopicCommand, Now, Refusal, Sequencer};
+use crate::read::partition::{Partition, Topic};
+use crate::state::Entry;
+use crate::state::command::{
+    ClusterCreated, Command, EpochStarted, LogStartMoved, ProducerIdGiven, ProducersExpired,
+    TopicCreated, TopicDeleted,
+};
+use crate::topic_settings::TopicSettings;
+use crate::wal::RecordKind;
+
+impl Sequencer {
+    /// Starts the epoch of this process, and the cluster if the log is empty. To be called once, first.
+    pub fn start_epoch(&mut self, epoch: u32, cluster: Option<ClusterCreated>, now: Now) {
+        if let Some(cluster) = cluster {
+            self.push_command(&Command::ClusterCreated(cluster), now);
+        }
+        let wall_ms = now.wall_ms;
+        self.push_command(&Command::EpochStarted(EpochStarted { epoch, wall_ms }), now);
+        for topic in self.state.topics() {
+            let handles = self.topics.get(&topic.number).into_iter().flat_map(|t| &t.partitions);
+            for (handle, lane) in handles.zip(&topic.partitions) {
+                handle.set_epochs(lane.epochs.clone());
+            }
+        }
+        self.claims.set_secret(self.state.claim_secret);
+        self.flush(now);
+    }
+
+    /// Appends a command and applies it. Open batches go first, so that the command stands behind
+    /// every record that was taken before it.
+    fn push_command(&mut self, command: &Command, now: Now) {
+        let body = command.encode();
+        self.make_room(body.len(), now);
+        self.close_lanes();
+        self.group
+            .push(RecordKind::Meta, 0, 0, 0, &[], &[&body, &[]])
+            .expect("room was made, and commands are bounded where they are made");
+        self.state
+            .apply(self.state.last_lsn + 1, &Entry::Meta(command))
+            .expect("the command was decided on this very state");
+    }
+
+    pub(super) fn create_topic(&mut self, command: CreateTopicCommand, now: Now) {
+        if self.state.topic_number(&command.name).is_some() {
+            return drop(command.reply.send(Err(Refusal::TopicExists)));
+        }
+        let number = self.state.next_topic;
+        let created = TopicCreated {
+            number,
+            id: command.id,
+            name: command.name,
+            partitions: command.partitions,
+            config: command.config,
+            internal: command.internal,
+        };
+        self.push_command(&Command::TopicCreated(created), now);
+        let topic = self.state.topic(number).expect("the topic was just created");
+        let handle = Arc::new(handle_of(topic, self.shared.topic_defaults));
+        self.topics.insert(number, handle.clone());
+        self.effects.push(Effect::TopicCreated(handle.clone()));
+        self.answer_when_durable(Answer::TopicCreated(command.reply, handle));
+    }
+
+    pub(super) fn delete_topic(&mut self, command: DeleteTopicCommand, now: Now) {
+        let Some(number) = self.state.topic_number(&command.name) else {
+            return drop(command.reply.send(Err(Refusal::NoSuchPartition)));
+        };
+        self.push_command(&Command::TopicDeleted(TopicDeleted { number }), now);
+        self.topics.remove(&number);
+        self.history.topic_deleted(number, now);
+        let groups = self.state.groups().map(|(k, v)| (k.clone(), v.clone())).collect();
+        self.effects.push(Effect::TopicDeleted(number));
+        self.effects.push(Effect::GroupsChanged(groups));
+        self.answer_when_durable(Answer::Done(command.reply));
+    }
+
+    pub(super) fn give_producer_id(
+        &mut self,
+        reply: oneshot::Sender<Result<i64, Refusal>>,
+        now: Now,
+    ) {
+        let producer_id = self.state.next_producer_id;
+        self.push_command(&Command::ProducerIdGiven(ProducerIdGiven { producer_id }), now);
+        self.answer_when_durable(Answer::ProducerId(reply, producer_id));
+    }
+
+    pub(super) fn commit_offsets(&mut self, command: CommitOffsetsCommand, now: Now) {
+        let mut offsets = command.offsets;
+        offsets.commit_ms = self.clock.read(now);
+        let name = offsets.group.clone();
+        self.push_command(&Command::OffsetsCommitted(offsets), now);
+        let group = self.state.group(&name).expect("a commit makes its group").clone();
+        self.effects.push(Effect::GroupsChanged(vec![(name, group)]));
+        self.answer_when_durable(Answer::Done(command.reply));
+    }
+
+    /// Moves log starts, as retention decided.
+    pub(super) fn move_log_starts(&mut self, moves: Vec<(u32, u32, i64)>, now: Now) {
+        if moves.is_empty() || !self.has_room() {
+            return;
+        }
+        let command = Command::LogStartMoved(LogStartMoved { moves: moves.clone() });
+        self.push_command(&command, now);
+        for (topic, partition, log_start) in &moves {
+            self.history.log_start_moved(*topic, *partition, *log_start, now);
+            let handle = self.topics.get(topic).and_then(|t| t.partitions.get(*partition as usize));
+            if let Some(handle) = handle {
+                self.effects.push(Effect::LogStartMoved(handle.clone(), *log_start));
+            }
+        }
+    }
+
+    /// Forgets idempotent producers that have been silent for long.
+    pub(super) fn expire_producers(&mut self, before_lsn: u64, now: Now) {
+        if self.has_room() {
+            self.push_command(&Command::ProducersExpired(ProducersExpired { before_lsn }), now);
+        }
+    }
+}
+
+/// Makes the handle of a topic, its partitions empty.
+pub fn handle_of(topic: &crate::state::Topic, defaults: TopicSettings) -> Topic {
+    let defaults = if topic.internal {
+        // Internal topics keep everything until compaction exists.
+        TopicSettings { retention_ms: -1, retention_bytes: -1, ..defaults }
+    } else {
+        defaults
+    };
+    let partitions = (0..)
+        .zip(&topic.partitions)
+        .map(|(index, lane)| {
+            let partition = Partition::new(topic.number, index);
+            partition.set_epochs(lane.epochs.clone());
+            Arc::new(partition)
+        })
+        .collect();
+    Topic {
+        number: topic.number,
+        id: topic.id,
+        name: topic.name.as_str().into(),
+        internal: topic.internal,
+        config: topic.config.clone(),
+        // Settings were valid when the topic was created; one this version refuses falls back.
+        settings: TopicSettings::parse(&topic.config, defaults).unwrap_or(defaults),
+        partitions,
+    }
+}

@@ -1,0 +1,442 @@
+//! History: when the log's tail becomes an object, when a checkpoint is cut, when the write-ahead
+//! log may forget.
+//!
+//! One job is in flight at a time, so objects and checkpoints are in log order by construction. A
+//! cut lies at the end of a group, and a checkpoint at a cut: the state it stores is exactly that
+//! of the objects up to it. A segment is recycled only when objects and a durable checkpoint cover
+//! its groups.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Input, Now, Output, Sequencer};
+use crate::object::l0::ObjectExtent;
+use crate::read::hot::Whereabouts;
+use crate::state::Image;
+use crate::state::claims::{Frozen, RunRef, Runs};
+use crate::state::extents::{Extents, ObjectName};
+use crate::upkeep;
+use crate::wal::GroupPlace;
+
+/// When history moves. Defaults are those of log-design 3.6 and 3.14.
+#[derive(Clone, Debug)]
+pub struct HistorySettings {
+    /// Unshipped bytes that make an object.
+    pub ship_bytes: u64,
+    /// Age of the oldest unshipped group that makes an object.
+    pub ship_after_ms: u64,
+    /// The budget of the write-ahead log; half of it unshipped makes an object.
+    pub wal_budget_bytes: u64,
+    /// Bytes, time and objects after which the next object comes with a checkpoint.
+    pub checkpoint_bytes: u64,
+    pub checkpoint_after_ms: u64,
+    pub checkpoint_objects: u64,
+    /// Claims in memory that make an object with a checkpoint, which moves them into a run.
+    pub claims_in_memory_bytes: u64,
+    /// Kafka's `log.retention.check.interval.ms`.
+    pub retention_check_ms: u64,
+    /// How long an object outlives its last reference.
+    pub delete_after_ms: i64,
+    /// Kafka's `producer.id.expiration.ms`.
+    pub producer_expiry_ms: u64,
+}
+
+impl Default for HistorySettings {
+    fn default() -> Self {
+        Self {
+            ship_bytes: 64 * 1024 * 1024,
+            ship_after_ms: 30_000,
+            wal_budget_bytes: 1024 * 1024 * 1024,
+            checkpoint_bytes: 256 * 1024 * 1024,
+            checkpoint_after_ms: 300_000,
+            checkpoint_objects: 64,
+            claims_in_memory_bytes: 64 * 1024 * 1024,
+            retention_check_ms: 300_000,
+            delete_after_ms: 900_000,
+            producer_expiry_ms: 86_400_000,
+        }
+    }
+}
+
+/// A job on history, run away from the sequencer, one at a time.
+#[derive(Debug)]
+pub enum HistoryJob {
+    Ship(ShipJob),
+    Checkpoint(CheckpointJob),
+    Upkeep(upkeep::Job),
+}
+
+/// A range of the log that becomes an object.
+#[derive(Clone, Debug)]
+pub struct ShipJob {
+    pub seq: u64,
+    pub epoch: u32,
+    pub cluster_id: [u8; 16],
+    pub first_lsn: u64,
+    pub last_lsn: u64,
+    pub first_group: u64,
+    pub last_group: u64,
+    /// The groups, and those bytes that are still in memory.
+    pub groups: Vec<(GroupPlace, Option<bytes::Bytes>)>,
+    /// Topic ids by number. A topic deleted meanwhile is not in it.
+    pub topic_ids: HashMap<u32, [u8; 16]>,
+}
+
+/// A checkpoint to be stored, with the claims that leave memory by it.
+#[derive(Debug)]
+pub struct CheckpointJob {
+    pub epoch: u32,
+    pub image: CheckpointImage,
+    pub frozen: Option<Arc<Frozen>>,
+}
+
+/// A checkpoint as stored. Stable: postcard, fields in this order.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct CheckpointImage {
+    pub state: Image,
+    pub extents: Extents,
+    /// The next object of the dense log.
+    pub next_seq: u64,
+    /// The group at whose end the state was taken.
+    pub last_group: u64,
+    pub last_lsn: u64,
+    pub runs: Vec<RunRef>,
+}
+
+/// How a job ended. Jobs repeat what may pass by themselves, and stop the process at what does not.
+#[derive(Debug)]
+pub enum Done {
+    Shipped { sections: Vec<ObjectExtent> },
+    Checkpointed { runs: Arc<Runs> },
+    Upkeep(upkeep::Done),
+}
+
+/// What recovery hands over.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    pub extents: Extents,
+    pub next_seq: u64,
+    /// Groups that no object holds yet, oldest first.
+    pub unshipped: VecDeque<GroupPlace>,
+    pub shipped_lsn: u64,
+    pub checkpoint_lsn: u64,
+}
+
+/// A decided end of the next object.
+#[derive(Debug)]
+struct Cut {
+    last_group: u64,
+    last_lsn: u64,
+    checkpoint: Option<(Image, Option<Arc<Frozen>>)>,
+}
+
+/// Where history stands.
+#[derive(Debug)]
+pub(super) struct History {
+    settings: HistorySettings,
+    extents: Extents,
+    next_seq: u64,
+    unshipped: VecDeque<GroupPlace>,
+    unshipped_bytes: u64,
+    oldest_unshipped_ms: u64,
+    shipped_lsn: u64,
+    cut: Option<Cut>,
+    /// A job is in flight; the cut, if there is one, is its own.
+    busy: bool,
+    checkpoint_lsn: u64,
+    checkpoint_ms: u64,
+    objects_since_checkpoint: u64,
+    bytes_since_checkpoint: u64,
+    retention_checked_ms: u64,
+    /// Times and the record that was last then, an hour apart, for the expiry of producers.
+    hours: VecDeque<(u64, u64)>,
+    upkeep: upkeep::Upkeep,
+    /// Group and record of the checkpoint that is being stored.
+    checkpoint_in_flight: Option<(u64, u64)>,
+}
+
+impl History {
+    pub(super) fn new(settings: HistorySettings, recovered: Recovered, now: Now) -> Self {
+        let unshipped_bytes = recovered.unshipped.iter().map(|place| u64::from(place.len)).sum();
+        Self {
+            upkeep: upkeep::Upkeep::new(settings.delete_after_ms),
+            settings,
+            extents: recovered.extents,
+            next_seq: recovered.next_seq.max(1),
+            unshipped: recovered.unshipped,
+            unshipped_bytes,
+            oldest_unshipped_ms: now.elapsed_ms,
+            shipped_lsn: recovered.shipped_lsn,
+            cut: None,
+            busy: false,
+            checkpoint_lsn: recovered.checkpoint_lsn,
+            checkpoint_ms: now.elapsed_ms,
+            objects_since_checkpoint: 0,
+            bytes_since_checkpoint: unshipped_bytes,
+            retention_checked_ms: now.elapsed_ms,
+            hours: VecDeque::new(),
+            checkpoint_in_flight: None,
+        }
+    }
+
+    pub(super) fn extents(&self) -> &Extents {
+        &self.extents
+    }
+
+    pub(super) fn topic_deleted(&mut self, topic: u32, now: Now) {
+        self.extents.drop_topic(topic, now.wall_ms);
+    }
+
+    pub(super) fn log_start_moved(&mut self, topic: u32, partition: u32, start: i64, now: Now) {
+        self.extents.move_log_start(topic, partition, start, now.wall_ms);
+    }
+
+    fn ship_is_due(&self, now: Now) -> bool {
+        let old = now.elapsed_ms >= self.oldest_unshipped_ms + self.settings.ship_after_ms;
+        let much = self.settings.ship_bytes.min(self.settings.wal_budget_bytes / 2);
+        old || self.unshipped_bytes >= much
+    }
+
+    fn checkpoint_is_due(&self, now: Now, claims_in_memory_bytes: u64) -> bool {
+        let settings = &self.settings;
+        // A small log must be able to recycle its segments long before 256 MiB have passed.
+        let much = settings.checkpoint_bytes.min(settings.wal_budget_bytes / 4);
+        self.bytes_since_checkpoint >= much
+            || self.objects_since_checkpoint + 1 >= settings.checkpoint_objects
+            || now.elapsed_ms >= self.checkpoint_ms + settings.checkpoint_after_ms
+            || claims_in_memory_bytes >= settings.claims_in_memory_bytes
+    }
+}
+
+impl Sequencer {
+    /// Notes a sealed group, at whose end the state stands now, and cuts there if it is time.
+    pub(super) fn history_sealed(&mut self, place: &GroupPlace, now: Now) {
+        let history = &mut self.history;
+        if history.unshipped.is_empty() {
+            history.oldest_unshipped_ms = now.elapsed_ms;
+        }
+        history.unshipped.push_back(place.clone());
+        history.unshipped_bytes += u64::from(place.len);
+        history.bytes_since_checkpoint += u64::from(place.len);
+        self.cut_if_due(now);
+    }
+
+    /// Decides the end of the next object: here, where nothing is open.
+    fn cut_if_due(&mut self, now: Now) {
+        let claims_bytes = self.claims.in_memory_bytes();
+        let history = &self.history;
+        let claims_due = claims_bytes >= history.settings.claims_in_memory_bytes;
+        let anything = self.state.last_lsn > history.shipped_lsn && !history.unshipped.is_empty();
+        if history.busy
+            || history.cut.is_some()
+            || !anything
+            || !(history.ship_is_due(now) || claims_due)
+        {
+            return;
+        }
+        let checkpoint = history
+            .checkpoint_is_due(now, claims_bytes)
+            .then(|| (self.state.image(), self.claims.freeze()));
+        self.history.cut = Some(Cut {
+            last_group: self.next_group - 1,
+            last_lsn: self.state.last_lsn,
+            checkpoint,
+        });
+        self.history_durable(now);
+    }
+
+    /// Ships the decided range once all of it is durable.
+    pub(super) fn history_durable(&mut self, _now: Now) {
+        let durable_group = self.durable_group;
+        let ready = self.history.cut.as_ref().is_some_and(|cut| cut.last_group <= durable_group);
+        if self.history.busy || !ready {
+            return;
+        }
+        let history = &mut self.history;
+        let cut = history.cut.as_ref().expect("the cut was just seen");
+        let groups: Vec<_> = history
+            .unshipped
+            .iter()
+            .take_while(|place| place.group_no <= cut.last_group)
+            .map(|place| {
+                let bytes = match self.shared.hot.find(place.group_no) {
+                    Whereabouts::Memory(bytes) => Some(bytes),
+                    Whereabouts::Disk(_) | Whereabouts::Gone => None,
+                };
+                (place.clone(), bytes)
+            })
+            .collect();
+        let job = ShipJob {
+            seq: history.next_seq,
+            epoch: self.state.epoch,
+            cluster_id: self.state.cluster_id,
+            first_lsn: history.shipped_lsn + 1,
+            last_lsn: cut.last_lsn,
+            first_group: groups.first().map_or(0, |(place, _)| place.group_no),
+            last_group: cut.last_group,
+            groups,
+            topic_ids: self.topics.values().map(|topic| (topic.number, topic.id)).collect(),
+        };
+        history.busy = true;
+        self.outputs.push_back(Output::History(Box::new(HistoryJob::Ship(job))));
+    }
+
+    /// Takes the end of the job in flight.
+    pub(super) fn history_done(&mut self, done: Done, now: Now) {
+        self.history.busy = false;
+        match done {
+            Done::Shipped { sections } => self.shipped(&sections, now),
+            Done::Checkpointed { runs } => self.checkpointed(runs, now),
+            Done::Upkeep(done) => self.upkept(done, now),
+        }
+    }
+
+    fn shipped(&mut self, sections: &[ObjectExtent], now: Now) {
+        let cut = self.history.cut.take().expect("a ship job has a cut");
+        let name = ObjectName::Log(self.history.next_seq);
+        let exists = |topic| self.state.topic(topic).is_some();
+        self.history
+            .extents
+            .add(name, sections, exists, now.wall_ms)
+            .expect("objects are shipped in log order");
+        self.readers_see_extents(sections);
+        self.shared.hot.shipped(cut.last_group);
+        let history = &mut self.history;
+        while history.unshipped.front().is_some_and(|place| place.group_no <= cut.last_group) {
+            let place = history.unshipped.pop_front().expect("the front was just seen");
+            history.unshipped_bytes -= u64::from(place.len);
+        }
+        history.oldest_unshipped_ms = now.elapsed_ms;
+        history.shipped_lsn = cut.last_lsn;
+        history.next_seq += 1;
+        history.objects_since_checkpoint += 1;
+        self.shared.stats.shipped(cut.last_lsn);
+        if let Some((image, frozen)) = cut.checkpoint {
+            history.busy = true;
+            history.objects_since_checkpoint = 0;
+            history.bytes_since_checkpoint = history.unshipped_bytes;
+            history.checkpoint_ms = now.elapsed_ms;
+            let image = CheckpointImage {
+                state: image,
+                extents: history.extents.clone(),
+                next_seq: history.next_seq,
+                last_group: cut.last_group,
+                last_lsn: cut.last_lsn,
+                runs: self.claims.run_refs(),
+            };
+            let epoch = self.state.epoch;
+            let job = CheckpointJob { epoch, image, frozen };
+            history.checkpoint_in_flight = Some((cut.last_group, cut.last_lsn));
+            self.outputs.push_back(Output::History(Box::new(HistoryJob::Checkpoint(job))));
+        }
+    }
+
+    /// Gives readers the new extents of the partitions in `sections`.
+    fn readers_see_extents(&self, sections: &[ObjectExtent]) {
+        let hot_front = self.shared.hot.front();
+        for section in sections {
+            let handle = self
+                .topics
+                .get(&section.topic)
+                .and_then(|topic| topic.partitions.get(section.partition as usize));
+            if let Some(handle) = handle {
+                let extents = self.history.extents.shared(section.topic, section.partition);
+                handle.set_extents(extents, hot_front);
+            }
+        }
+    }
+
+    fn checkpointed(&mut self, runs: Arc<Runs>, now: Now) {
+        let (group, lsn) =
+            self.history.checkpoint_in_flight.take().expect("a checkpoint was in flight");
+        self.history.checkpoint_lsn = lsn;
+        self.claims.runs_installed(&runs);
+        self.shared.runs.store(runs);
+        self.segments.recycle(group + 1);
+        self.history.upkeep.checkpointed(now.wall_ms);
+        self.release_held(now);
+    }
+
+    /// Does what time asks of history.
+    pub(super) fn history_tick(&mut self, now: Now) {
+        if self.group.is_empty() && self.lanes.is_empty() {
+            self.cut_if_due(now);
+        }
+        self.note_hour(now);
+        let history = &self.history;
+        if now.elapsed_ms >= history.retention_checked_ms + history.settings.retention_check_ms {
+            self.history.retention_checked_ms = now.elapsed_ms;
+            self.retain(now);
+        }
+        if !self.history.busy && self.history.cut.is_none() {
+            let history = &mut self.history;
+            if let Some(job) =
+                history.upkeep.next_job(&history.extents, &self.shared.runs.load(), now)
+            {
+                history.busy = true;
+                self.outputs.push_back(Output::History(Box::new(HistoryJob::Upkeep(job))));
+            }
+        }
+    }
+
+    /// Moves the log start of every partition whose oldest extents are past their retention.
+    fn retain(&mut self, now: Now) {
+        let log_time_ms = self.clock.read(now);
+        let moves = self
+            .history
+            .extents
+            .partitions()
+            .filter_map(|((topic, partition), extents)| {
+                let settings = self.topics.get(topic)?.settings;
+                let start = upkeep::retain::log_start(extents, &settings, log_time_ms)?;
+                (start > self.state.partition(*topic, *partition)?.log_start)
+                    .then_some((*topic, *partition, start))
+            })
+            .collect();
+        self.move_log_starts(moves, now);
+    }
+
+    fn upkept(&mut self, done: upkeep::Done, now: Now) {
+        match done {
+            upkeep::Done::Rewritten { old, new, sections } => {
+                self.history.extents.replace(old, new, &sections, now.wall_ms);
+                self.readers_see_extents(&sections);
+            }
+            upkeep::Done::Collected { objects } => {
+                for object in objects {
+                    self.history.extents.forget(object);
+                }
+            }
+            upkeep::Done::ClaimsMerged { runs } => {
+                self.claims.runs_installed(&runs);
+                self.shared.runs.store(runs);
+            }
+        }
+        self.history.upkeep.done(now.wall_ms);
+    }
+
+    /// Remembers the last record once an hour, and expires producers silent since long before.
+    fn note_hour(&mut self, now: Now) {
+        const HOUR_MS: u64 = 3_600_000;
+        let hours = &mut self.history.hours;
+        if hours.back().is_none_or(|(at, _)| now.elapsed_ms >= at + HOUR_MS) {
+            hours.push_back((now.elapsed_ms, self.state.last_lsn));
+        }
+        let expiry_ms = self.history.settings.producer_expiry_ms;
+        let due = hours.front().filter(|(at, _)| now.elapsed_ms >= at + expiry_ms).copied();
+        if let Some((_, lsn)) = due {
+            hours.pop_front();
+            if self.state.producers.len() > 0 {
+                self.expire_producers(lsn, now);
+            }
+        }
+    }
+}
+
+impl From<Done> for Input {
+    fn from(done: Done) -> Self {
+        Self::HistoryDone(done)
+    }
+}

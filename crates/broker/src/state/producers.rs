@@ -1,0 +1,217 @@
+//! What the log remembers of idempotent producers: enough to tell a repeat from a gap.
+//!
+//! One entry for each producer and partition, with the last five batches, since a client keeps at
+//! most five requests in flight (KIP-98). The rules are those of Apache Kafka 4's
+//! `ProducerAppendInfo.checkSequence`.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::BatchHeader;
+
+/// How many batches of a producer are remembered: Kafka's `NUM_BATCHES_TO_RETAIN`.
+const REMEMBERED_BATCHES: usize = 5;
+
+/// A batch as a producer numbered it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct NumberedBatch {
+    pub first_sequence: i32,
+    pub last_sequence: i32,
+    pub base_offset: i64,
+    pub last_offset: i64,
+}
+
+/// One producer in one partition.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Producer {
+    pub epoch: i16,
+    /// Oldest first.
+    pub batches: VecDeque<NumberedBatch>,
+    /// Where its open transaction begins. Always `None` until transactions exist.
+    pub open_transaction: Option<i64>,
+    /// The record of its last batch, for expiry.
+    pub last_lsn: u64,
+}
+
+/// What to do with a produced batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Append it.
+    Next,
+    /// It is stored already, there.
+    Repeat(NumberedBatch),
+    /// A sequence is missing, or repeated too late to be known.
+    OutOfOrder,
+    /// A newer incarnation of the producer has written.
+    Fenced,
+}
+
+/// All producers, by producer id, topic number and partition.
+#[derive(Clone, Debug, Default)]
+pub struct Producers {
+    entries: HashMap<(i64, u32, u32), Producer>,
+}
+
+impl Producers {
+    /// Decides what to do with a batch. Batches without a producer id are always next.
+    pub fn judge(&self, topic: u32, partition: u32, header: &BatchHeader) -> Verdict {
+        if header.producer_id < 0 {
+            return Verdict::Next;
+        }
+        let Some(known) = self.entries.get(&(header.producer_id, topic, partition)) else {
+            // Unknown, or forgotten after its expiry: Kafka accepts any sequence then.
+            return Verdict::Next;
+        };
+        if header.producer_epoch < known.epoch {
+            return Verdict::Fenced;
+        }
+        if header.producer_epoch > known.epoch {
+            // KIP-360: a new epoch starts its sequence again.
+            return if header.base_sequence == 0 { Verdict::Next } else { Verdict::OutOfOrder };
+        }
+        let (first, last) = (header.base_sequence, header.last_sequence());
+        let repeat = known
+            .batches
+            .iter()
+            .find(|batch| batch.first_sequence == first && batch.last_sequence == last);
+        if let Some(batch) = repeat {
+            return Verdict::Repeat(batch.clone());
+        }
+        let expected = known.batches.back().map(|batch| following(batch.last_sequence));
+        if expected.is_none_or(|expected| expected == first) {
+            Verdict::Next
+        } else {
+            Verdict::OutOfOrder
+        }
+    }
+
+    /// Remembers a batch that has its offset.
+    pub fn note(&mut self, lsn: u64, topic: u32, partition: u32, header: &BatchHeader) {
+        if header.producer_id < 0 {
+            return;
+        }
+        let key = (header.producer_id, topic, partition);
+        let producer = self.entries.entry(key).or_insert_with(|| Producer {
+            epoch: header.producer_epoch,
+            batches: VecDeque::new(),
+            open_transaction: None,
+            last_lsn: lsn,
+        });
+        if producer.epoch != header.producer_epoch {
+            producer.epoch = header.producer_epoch;
+            producer.batches.clear();
+        }
+        if producer.batches.len() == REMEMBERED_BATCHES {
+            producer.batches.pop_front();
+        }
+        producer.batches.push_back(NumberedBatch {
+            first_sequence: header.base_sequence,
+            last_sequence: header.last_sequence(),
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+        });
+        producer.last_lsn = lsn;
+    }
+
+    /// Forgets producers whose last batch is older than `before_lsn`.
+    pub fn expire(&mut self, before_lsn: u64) {
+        self.entries.retain(|_, producer| producer.last_lsn >= before_lsn);
+    }
+
+    /// Forgets all producers of a topic.
+    pub fn drop_topic(&mut self, topic: u32) {
+        self.entries.retain(|(_, of, _), _| *of != topic);
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// All entries in key order, as a checkpoint stores them.
+    pub fn image(&self) -> Vec<((i64, u32, u32), Producer)> {
+        let mut entries: Vec<_> =
+            self.entries.iter().map(|(key, producer)| (*key, producer.clone())).collect();
+        entries.sort_by_key(|(key, _)| *key);
+        entries
+    }
+
+    /// The inverse of [`Producers::image`].
+    pub fn from_image(entries: Vec<((i64, u32, u32), Producer)>) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
+/// The sequence after `sequence`: it wraps from the largest `i32` to 0.
+fn following(sequence: i32) -> i32 {
+    sequence.checked_add(1).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(epoch: i16, first: i32, records: i32, base_offset: i64) -> BatchHeader {
+        BatchHeader {
+            base_offset,
+            batch_length: 49,
+            leader_epoch: 0,
+            magic: 2,
+            crc: 0,
+            attributes: 0,
+            last_offset_delta: records - 1,
+            base_timestamp: 0,
+            max_timestamp: 0,
+            producer_id: 9,
+            producer_epoch: epoch,
+            base_sequence: first,
+            record_count: records,
+        }
+    }
+
+    /// Notes `before` (epoch, first sequence, records), then judges `asked`.
+    fn check(before: &[(i16, i32, i32)], asked: (i16, i32, i32), expected: &str) {
+        let mut producers = Producers::default();
+        let mut offset = 0;
+        for (lsn, (epoch, first, records)) in (1..).zip(before) {
+            let header = batch(*epoch, *first, *records, offset);
+            producers.note(lsn, 1, 0, &header);
+            offset += i64::from(*records);
+        }
+        let verdict = match producers.judge(1, 0, &batch(asked.0, asked.1, asked.2, 0)) {
+            Verdict::Next => "next".to_owned(),
+            Verdict::Repeat(batch) => format!("repeat of {}", batch.base_offset),
+            Verdict::OutOfOrder => "out of order".to_owned(),
+            Verdict::Fenced => "fenced".to_owned(),
+        };
+        assert_eq!(verdict, expected, "{asked:?} after {before:?}");
+    }
+
+    #[test]
+    fn sequences_follow_kafkas_rules() {
+        check(&[], (0, 7, 1), "next");
+        check(&[(0, 0, 3)], (0, 3, 1), "next");
+        check(&[(0, 0, 3)], (0, 0, 3), "repeat of 0");
+        check(&[(0, 0, 3)], (0, 0, 2), "out of order");
+        check(&[(0, 0, 3)], (0, 4, 1), "out of order");
+        check(&[(1, 0, 3)], (0, 3, 1), "fenced");
+        check(&[(0, 0, 3)], (1, 0, 1), "next");
+        check(&[(0, 0, 3)], (1, 3, 1), "out of order");
+        let six = [(0, 0, 1), (0, 1, 1), (0, 2, 1), (0, 3, 1), (0, 4, 1), (0, 5, 1)];
+        check(&six, (0, 1, 1), "repeat of 1");
+        check(&six, (0, 0, 1), "out of order");
+        check(&[(0, i32::MAX, 1)], (0, 0, 1), "next");
+        check(&[(0, i32::MAX - 1, 3)], (0, 1, 1), "next");
+    }
+
+    #[test]
+    fn an_image_brings_everything_back() {
+        let mut producers = Producers::default();
+        producers.note(5, 1, 0, &batch(0, 0, 3, 0));
+        let back = Producers::from_image(producers.image());
+        assert_eq!(back.image(), producers.image());
+        producers.expire(6);
+        assert_eq!(producers.len(), 0);
+    }
+}
