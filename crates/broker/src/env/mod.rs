@@ -1,11 +1,14 @@
 //! What the broker asks of the world: time, randomness and a disk. Passed in, so that a seed
 //! replays a run; [`real`] is the only place that touches the machine.
 
+pub mod aligned;
 pub mod real;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+
+use async_trait::async_trait;
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
@@ -13,6 +16,13 @@ pub trait Clock: Send + Sync + 'static {
     fn wall_ms(&self) -> i64;
     /// Time since some start. Never goes back.
     fn elapsed(&self) -> Duration;
+}
+
+/// Waits, in the time of the matching [`Clock`].
+#[async_trait]
+pub trait Sleeper: Send + Sync + 'static {
+    /// Returns after `duration`.
+    async fn sleep(&self, duration: Duration);
 }
 
 /// Gives random bytes that nobody can guess.
@@ -78,5 +88,5 @@ pub trait DiskFile: Send + Sync + 'static {
     ///
     /// # Errors
     /// Those of the file system.
-    fn len(&self) -> io::Result<u64>;
+    fn len_bytes(&self) -> io::Result<u64>;
 }
