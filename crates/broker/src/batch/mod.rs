@@ -17,7 +17,7 @@ mod varint;
 pub use build::{OpenBatch, encode_record};
 pub use compression::Compression;
 pub use header::{BatchHeader, HEADER_BYTES, place, seal_crc, validate};
-pub use read::{Records, records};
+pub use read::{Placed, Records, records};
 
 /// Why bytes are not a record batch.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Opens a batch and reads its records one by one.
 
 use bytes::Bytes;
-use tidegate_event_log::{Header, Record, StoredRecord};
+use tidegate_event_log::{Header, Offset, Record};
 
 use super::header::{BatchHeader, HEADER_BYTES};
 use super::{BatchError, varint};
@@ -35,6 +35,9 @@ pub fn records(batch: &[u8], max_decompressed: usize) -> Result<Records, BatchEr
     })
 }
 
+/// A record with its offset and its timestamp in milliseconds since 1970.
+pub type Placed = (Offset, i64, Record);
+
 /// The records of a batch, in offset order.
 #[derive(Debug)]
 pub struct Records {
@@ -50,7 +53,7 @@ impl Records {
         &self.header
     }
 
-    fn read(&mut self) -> Result<StoredRecord, &'static str> {
+    fn read(&mut self) -> Result<Placed, &'static str> {
         let mut rest = &self.bytes[self.at..];
         let len = varint::take(&mut rest).ok_or("its length is cut off")?;
         let start = self.bytes.len() - rest.len();
@@ -78,20 +81,18 @@ impl Records {
         } else {
             self.header.base_timestamp.wrapping_add(timestamp_delta)
         };
-        Ok(StoredRecord {
-            offset: self.header.base_offset.wrapping_add(offset_delta),
-            timestamp_ms,
-            record: Record {
-                key,
-                value,
-                headers,
-            },
-        })
+        let offset = self.header.base_offset.wrapping_add(offset_delta);
+        let record = Record {
+            key,
+            value,
+            headers,
+        };
+        Ok((offset, timestamp_ms, record))
     }
 }
 
 impl Iterator for Records {
-    type Item = Result<StoredRecord, BatchError>;
+    type Item = Result<Placed, BatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.left <= 0 {
