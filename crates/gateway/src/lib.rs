@@ -1,1 +1,37 @@
-//! The gateway.
+//! The product: events in over HTTP, checked against their contracts, onto the log, and receipts
+//! out. It holds a [`Log`](tidegate_event_log::Log) and knows no backend.
+//!
+//! ```no_run
+//! # async fn example(log: std::sync::Arc<dyn tidegate_event_log::Log>) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use tidegate_gateway::{Gateway, Parts, RandomIds, Settings, SystemClock, serve_http};
+//!
+//! let gateway = Gateway::start(Parts {
+//!     log,
+//!     contracts: tidegate_contract::Contracts::default(),
+//!     settings: Settings::default(),
+//!     clock: Arc::new(SystemClock),
+//!     ids: Arc::new(RandomIds),
+//! })
+//! .await?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! serve_http(listener, gateway, std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod clock;
+mod gateway;
+mod http;
+mod ingress;
+mod metrics;
+pub mod problem;
+mod query;
+mod refusals;
+mod server;
+mod settings;
+
+pub use clock::{Clock, Ids, RandomIds, SystemClock};
+pub use gateway::{Gateway, Parts, StartError};
+pub use http::{serve_http, serve_ops};
+pub use settings::{Secret, Settings, Source};

@@ -1,0 +1,182 @@
+//! The gateway as a whole: the log, the contracts in force, and what its rooms share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use axum::body::Body;
+use axum::http::{HeaderName, Response};
+use tidegate_contract::Contracts;
+use tidegate_event_log::{Log, LogError, TopicSpec};
+
+use crate::clock::{Clock, Ids};
+use crate::ingress::body::Inflight;
+use crate::ingress::lane::{Lane, Lanes};
+use crate::ingress::{Context, quarantine};
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::refusals::Refusals;
+use crate::settings::Settings;
+
+/// How long `/readyz` waits for the log.
+const READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// Where events go.
+    pub log: Arc<dyn Log>,
+    /// The contracts in force at first.
+    pub contracts: Contracts,
+    /// Limits, deadlines, sources.
+    pub settings: Settings,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of requests and of events without one.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// Why a gateway did not start, or did not take new contracts.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A topic that is needed cannot be made.
+    #[error("topic `{topic}` cannot be created")]
+    Topic {
+        /// Its name.
+        topic: String,
+        /// What the log says.
+        source: LogError,
+    },
+    /// A setting cannot be used.
+    #[error("`{0}` is not a header's name")]
+    HeaderName(String),
+}
+
+/// Takes events in and answers for them.
+pub struct Gateway {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) metrics: Metrics,
+    pub(crate) refusals: Refusals,
+    pub(crate) inflight: Inflight,
+    pub(crate) kept_headers: Vec<HeaderName>,
+    pub(crate) started_ms: i64,
+    lanes: ArcSwap<Lanes>,
+    draining: AtomicBool,
+}
+
+impl Gateway {
+    /// Makes the topics that are missing and returns a gateway ready to serve.
+    ///
+    /// # Errors
+    /// A topic cannot be created, or a setting cannot be used.
+    pub async fn start(parts: Parts) -> Result<Arc<Self>, StartError> {
+        let Parts {
+            log,
+            contracts,
+            settings,
+            clock,
+            ids,
+        } = parts;
+        let kept_headers = settings
+            .quarantine_headers
+            .iter()
+            .map(|name| {
+                HeaderName::try_from(name).map_err(|_| StartError::HeaderName(name.clone()))
+            })
+            .collect::<Result<_, _>>()?;
+        let started_ms = clock.now_ms();
+        let gateway = Arc::new(Self {
+            log,
+            settings,
+            clock,
+            ids,
+            metrics: Metrics::new(),
+            refusals: Refusals::default(),
+            inflight: Inflight::default(),
+            kept_headers,
+            started_ms,
+            lanes: ArcSwap::default(),
+            draining: AtomicBool::new(false),
+        });
+        gateway.create_topic(quarantine::topic_spec()).await?;
+        gateway.replace_contracts(&contracts).await?;
+        Ok(gateway)
+    }
+
+    /// Puts another set of contracts in force, once their topics are there. Requests that are
+    /// under way end under the contracts they began with.
+    ///
+    /// # Errors
+    /// A topic cannot be created; the old contracts stay in force.
+    pub async fn replace_contracts(&self, contracts: &Contracts) -> Result<(), StartError> {
+        let lanes = Lanes::new(contracts, &self.metrics);
+        for lane in lanes.iter() {
+            self.create_topic(lane.topic_spec()).await?;
+        }
+        self.lanes.store(Arc::new(lanes));
+        Ok(())
+    }
+
+    /// Makes a topic, unless it is there. One that is there keeps its settings.
+    pub(crate) async fn create_topic(&self, spec: TopicSpec) -> Result<(), StartError> {
+        let topic = spec.name.clone();
+        match self.log.create_topic(spec).await {
+            Ok(_) | Err(LogError::Conflict(_)) => Ok(()),
+            Err(source) => Err(StartError::Topic { topic, source }),
+        }
+    }
+
+    pub(crate) fn lanes(&self) -> Guard<Arc<Lanes>> {
+        self.lanes.load()
+    }
+
+    /// Makes the topics of a lane again after somebody deleted them.
+    pub(crate) async fn restore_topics(&self, lane: &Lane) {
+        for spec in [lane.topic_spec(), quarantine::topic_spec()] {
+            if let Err(error) = self.create_topic(spec).await {
+                tracing::error!(error = %error, "a deleted topic cannot be made again");
+            }
+        }
+    }
+
+    /// Answers with a problem and counts it.
+    pub(crate) fn refuse(&self, context: &Context<'_>, problem: Problem) -> Response<Body> {
+        self.count_refusal(context, &problem);
+        context.problem(problem)
+    }
+
+    /// Counts a refusal that left nothing behind; what is kept counts as quarantined.
+    pub(crate) fn count_refusal(&self, context: &Context<'_>, problem: &Problem) {
+        if !problem.is_kept() {
+            let kind = problem.kind();
+            self.metrics.count_refusal(kind.slug());
+            let request = &context.request_id;
+            self.refusals
+                .count(kind, context.received_ms, request, problem.is_about());
+        }
+    }
+
+    /// Says that no more requests should be sent here.
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether requests can be served now, or why not.
+    pub(crate) async fn readiness(&self) -> Result<(), String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err("the gateway is stopping".to_owned());
+        }
+        let asked = self.log.watermarks(quarantine::TOPIC, 0);
+        match tokio::time::timeout(READY_WITHIN, asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "not ready");
+                Err("the log does not serve".to_owned())
+            }
+            Err(_) => Err("the log does not answer".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Joins the rooms' routers into the two doors the gateway opens: events and API, and operations.
+//!
+//! Limits of single requests are the rooms' matter; those of connections are in `server.rs`.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::Gateway;
+use crate::ingress::Context;
+use crate::problem::{Kind, Problem};
+use crate::server::serve;
+use crate::{ingress, query};
+
+/// Prometheus asks for this form by name.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Serves events and API on `listener` until `shutdown` ends, then lets running requests end.
+///
+/// # Errors
+/// The listener failed for good.
+pub async fn serve_http(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let router = api(Arc::clone(&gateway));
+    let draining = Arc::clone(&gateway);
+    let shutdown = async move {
+        shutdown.await;
+        draining.start_draining();
+    };
+    serve(listener, router, gateway, shutdown).await
+}
+
+/// Serves the operations door: metrics, liveness, readiness. It is not to be reached from outside.
+///
+/// # Errors
+/// The listener failed for good.
+pub async fn serve_ops(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let router = operations(Arc::clone(&gateway));
+    serve(listener, router, gateway, shutdown).await
+}
+
+fn api(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .merge(ingress::routes::router())
+        .merge(query::routes::router())
+        .route("/problems/{slug}", get(get_problem))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(gateway)
+}
+
+fn operations(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/metrics", get(get_metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(get_ready))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(gateway)
+}
+
+async fn get_problem(
+    State(gateway): State<Arc<Gateway>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    match Kind::by_slug(&slug) {
+        Some(kind) => {
+            let media_type = HeaderValue::from_static("text/markdown; charset=utf-8");
+            ([(CONTENT_TYPE, media_type)], kind.page()).into_response()
+        }
+        None => not_found(State(gateway), headers).await,
+    }
+}
+
+async fn not_found(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
+    let problem = Problem::new(Kind::NotFound, "there is nothing at this address");
+    Context::new(&gateway, &headers).problem(problem)
+}
+
+async fn method_not_allowed(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let problem = Problem::new(Kind::MethodNotAllowed, "this address has other methods");
+    Context::new(&gateway, &headers).problem(problem)
+}
+
+async fn get_metrics(State(gateway): State<Arc<Gateway>>) -> Response<Body> {
+    let text = gateway.metrics.encode(gateway.inflight.bytes());
+    (
+        [(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))],
+        text,
+    )
+        .into_response()
+}
+
+async fn get_ready(State(gateway): State<Arc<Gateway>>) -> Response<Body> {
+    match gateway.readiness().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}

@@ -1,0 +1,147 @@
+//! What is known of a request besides its body: who asks, when, under which trace, until when.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, Response};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::Gateway;
+use crate::problem::{Occurrence, Problem};
+
+/// A caller's own request id is kept up to this length.
+const MAX_REQUEST_ID: usize = 128;
+/// W3C Trace Context §3.3.1.4: at least 512 characters of `tracestate` are carried.
+const MAX_TRACESTATE: usize = 512;
+
+/// A request, without its body.
+pub(crate) struct Context<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) request_id: String,
+    pub(crate) received_ms: i64,
+    /// When the caller is answered at the latest.
+    pub(crate) deadline: Instant,
+    /// Request headers that are kept beside a quarantined event.
+    pub(crate) kept_headers: &'a [HeaderName],
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(gateway: &'a Gateway, headers: &'a HeaderMap) -> Self {
+        let received_ms = gateway.clock.now_ms();
+        let own = headers
+            .get("x-request-id")
+            .and_then(|value| value.to_str().ok());
+        let request_id = match own {
+            Some(id) if (1..=MAX_REQUEST_ID).contains(&id.len()) && !id.contains(' ') => {
+                id.to_owned()
+            }
+            _ => gateway.ids.next(received_ms).to_string(),
+        };
+        let deadline = Instant::now() + gateway.settings.answer_deadline;
+        Self {
+            headers,
+            request_id,
+            received_ms,
+            deadline,
+            kept_headers: &gateway.kept_headers,
+        }
+    }
+
+    /// Starts the deadline anew: the body is there, what follows is the gateway's time.
+    pub(crate) fn body_arrived(&mut self, gateway: &Gateway) {
+        self.deadline = Instant::now() + gateway.settings.answer_deadline;
+    }
+
+    /// Returns `traceparent`, if it is one (W3C Trace Context §3.2).
+    pub(crate) fn traceparent(&self) -> Option<&'a str> {
+        let text = self.headers.get("traceparent")?.to_str().ok()?;
+        is_traceparent(text).then_some(text)
+    }
+
+    /// Returns `tracestate`, which means something beside a `traceparent` only.
+    pub(crate) fn tracestate(&self) -> Option<Bytes> {
+        self.traceparent()?;
+        let mut values = self.headers.get_all("tracestate").iter();
+        let mut joined = values.next()?.to_str().ok()?.to_owned();
+        for value in values {
+            joined.push(',');
+            joined.push_str(value.to_str().ok()?);
+        }
+        (!joined.is_empty() && joined.len() <= MAX_TRACESTATE).then(|| Bytes::from(joined))
+    }
+
+    pub(crate) fn occurrence(&self) -> Occurrence<'_> {
+        let trace_id = self.traceparent().and_then(|text| text.get(3..35));
+        Occurrence {
+            request_id: &self.request_id,
+            trace_id,
+        }
+    }
+
+    pub(crate) fn problem(&self, problem: Problem) -> Response<Body> {
+        problem.into_response(self.occurrence())
+    }
+}
+
+fn is_traceparent(text: &str) -> bool {
+    let hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let mut parts = text.split('-');
+    let (Some(version), Some(trace), Some(parent), Some(flags)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let known_length = version != "00" || parts.next().is_none();
+    let not_zero = |part: &str| part.bytes().any(|b| b != b'0');
+    hex(version, 2)
+        && version != "ff"
+        && hex(trace, 32)
+        && not_zero(trace)
+        && hex(parent, 16)
+        && not_zero(parent)
+        && hex(flags, 2)
+        && known_length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_known_by_its_form() {
+        for (text, expected) in [
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                true,
+            ),
+            (
+                "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-later",
+                true,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+                false,
+            ),
+            (
+                "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                false,
+            ),
+            (
+                "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+                false,
+            ),
+            (
+                "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                false,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+                false,
+            ),
+            ("", false),
+        ] {
+            assert_eq!(is_traceparent(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Contracts made ready for traffic: what each event of a contract needs, worked out once.
+//!
+//! A set of lanes is immutable and swapped as a whole when contracts change; a request keeps the
+//! lane it started with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_contract::{Contracts, EventContract};
+use tidegate_event_log::{TopicConfig, TopicSpec};
+
+use crate::metrics::{LaneCounters, Metrics};
+
+/// Room for key and headers beside the data: `topic.maxMessage` speaks of the data alone.
+pub(crate) const ENVELOPE_BYTES: usize = 64 * 1024;
+
+/// One contract, ready.
+pub(crate) struct Lane {
+    pub(crate) contract: Arc<EventContract>,
+    pub(crate) counters: LaneCounters,
+    pub(crate) max_data_bytes: usize,
+    pub(crate) window: Duration,
+    /// Prepared values of headers.
+    pub(crate) name: Bytes,
+    pub(crate) version: Bytes,
+    pub(crate) event_type: Bytes,
+    partitions: i32,
+    turn: AtomicUsize,
+}
+
+impl Lane {
+    fn new(contract: &Arc<EventContract>, metrics: &Metrics) -> Self {
+        Self {
+            counters: metrics.lane(&contract.name),
+            max_data_bytes: usize::try_from(contract.topic.max_message.as_bytes())
+                .unwrap_or(usize::MAX),
+            window: Duration::from_millis(contract.ingress.idempotency.window.as_ms()),
+            name: Bytes::from(contract.name.clone()),
+            version: Bytes::from(contract.version.to_string()),
+            event_type: Bytes::from(contract.event.event_type.clone()),
+            partitions: i32::try_from(contract.topic.partitions)
+                .unwrap_or(i32::MAX)
+                .max(1),
+            turn: AtomicUsize::new(0),
+            contract: Arc::clone(contract),
+        }
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.contract.topic.name
+    }
+
+    /// Picks partitions by turns, for records whose place does not matter.
+    pub(crate) fn any_partition(&self) -> i32 {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let count = usize::try_from(self.partitions).expect("positive since `new`");
+        i32::try_from(turn % count).expect("less than an i32")
+    }
+
+    /// Returns the topic as the contract wants it.
+    pub(crate) fn topic_spec(&self) -> TopicSpec {
+        let topic = &self.contract.topic;
+        let max_message = topic
+            .max_message
+            .as_bytes()
+            .saturating_add(ENVELOPE_BYTES as u64);
+        TopicSpec {
+            name: topic.name.clone(),
+            partitions: Some(self.partitions),
+            config: TopicConfig::from([
+                (
+                    "retention.ms".to_owned(),
+                    topic.retention.as_ms().to_string(),
+                ),
+                ("max.message.bytes".to_owned(), max_message.to_string()),
+            ]),
+        }
+    }
+}
+
+/// All contracts in force.
+#[derive(Default)]
+pub(crate) struct Lanes {
+    by_name: HashMap<String, Arc<Lane>>,
+    by_type: HashMap<String, Arc<Lane>>,
+    /// In the order of their names.
+    all: Vec<Arc<Lane>>,
+    largest_data_bytes: usize,
+}
+
+impl Lanes {
+    pub(crate) fn new(contracts: &Contracts, metrics: &Metrics) -> Self {
+        let mut lanes = Self::default();
+        for contract in contracts {
+            let lane = Arc::new(Lane::new(contract, metrics));
+            lanes.largest_data_bytes = lanes.largest_data_bytes.max(lane.max_data_bytes);
+            lanes
+                .by_name
+                .insert(contract.name.clone(), Arc::clone(&lane));
+            lanes
+                .by_type
+                .insert(contract.event.event_type.clone(), Arc::clone(&lane));
+            lanes.all.push(lane);
+        }
+        lanes
+    }
+
+    pub(crate) fn by_name(&self, name: &str) -> Option<&Arc<Lane>> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn by_type(&self, event_type: &str) -> Option<&Arc<Lane>> {
+        self.by_type.get(event_type)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        self.all.iter()
+    }
+
+    /// Returns the size of the largest data that any contract takes.
+    pub(crate) fn largest_data_bytes(&self) -> usize {
+        self.largest_data_bytes
+    }
+}

@@ -1,0 +1,26 @@
+//! The door for events: three HTTP forms, plain bodies and providers' webhooks, each made an
+//! event, checked against its contract, appended, and answered with a receipt.
+//!
+//! `accept.rs` is the one way onto the log; the other files turn requests into what it takes and
+//! its answers into responses.
+
+pub(crate) mod accept;
+pub(crate) mod body;
+pub(crate) mod cloudevent;
+mod context;
+mod identity;
+mod key;
+pub(crate) mod lane;
+pub(crate) mod quarantine;
+pub(crate) mod receipt;
+mod record;
+pub(crate) mod routes;
+pub(crate) mod source;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use context::Context;
+pub(crate) use record::content_type_of;
+
+/// Who pays. There is one until callers have identities.
+pub(crate) const TENANT: &str = "default";

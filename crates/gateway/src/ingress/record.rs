@@ -1,0 +1,119 @@
+//! An event as a record of the log: the CloudEvents Kafka binding 1.0.2 in binary mode, §3.2, and
+//! beside it who sent it and under which contract.
+//!
+//! Header names are a stored format, read by consumers: they stay as they are. The value is the
+//! caller's bytes unchanged.
+
+use bytes::Bytes;
+use tidegate_contract::event::Event;
+use tidegate_event_log::{Header, Headers, Record, StoredRecord};
+
+use super::{Context, TENANT};
+
+pub(crate) const CONTRACT: &str = "tidegate_contract";
+pub(crate) const CONTRACT_VERSION: &str = "tidegate_contract_version";
+pub(crate) const TENANT_NAME: &str = "tidegate_tenant";
+pub(crate) const REQUEST_ID: &str = "tidegate_request_id";
+pub(crate) const IDEMPOTENCY_KEY: &str = "tidegate_idempotency_key";
+pub(crate) const SOURCE_DOOR: &str = "tidegate_source";
+pub(crate) const CONTENT_TYPE: &str = "content-type";
+pub(crate) const CE_ID: &str = "ce_id";
+pub(crate) const CE_SOURCE: &str = "ce_source";
+pub(crate) const CE_TYPE: &str = "ce_type";
+
+/// Headers in the making.
+pub(crate) struct HeaderList(Headers);
+
+impl HeaderList {
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(18))
+    }
+
+    pub(crate) fn add(&mut self, name: &'static str, value: impl Into<Bytes>) {
+        self.0
+            .push(Header::new(Bytes::from_static(name.as_bytes()), value));
+    }
+
+    pub(crate) fn add_some(&mut self, name: &'static str, value: Option<impl Into<Bytes>>) {
+        if let Some(value) = value {
+            self.add(name, value);
+        }
+    }
+
+    pub(crate) fn add_named(&mut self, name: String, value: impl Into<Bytes>) {
+        self.0.push(Header::new(Bytes::from(name), value));
+    }
+
+    /// Adds the optional attributes; `id`, `source` and `type` are the caller's to add, since
+    /// they may be prepared already.
+    pub(crate) fn add_attributes(&mut self, event: &mut Event) {
+        self.add_some("ce_subject", event.subject.take());
+        self.add_some("ce_time", event.time.take());
+        self.add_some("ce_dataschema", event.dataschema.take());
+        for (name, value) in event.extensions.drain(..) {
+            match name.as_str() {
+                "partitionkey" => self.add("ce_partitionkey", value),
+                "traceparent" => self.add("ce_traceparent", value),
+                "tracestate" => self.add("ce_tracestate", value),
+                _ => self.add_named(format!("ce_{name}"), value),
+            }
+        }
+    }
+
+    /// Adds who sent it, by which request, and under which trace: per hop in `traceparent`, the
+    /// origin in `ce_traceparent` unless the event brought its own.
+    pub(crate) fn add_caller(&mut self, context: &Context<'_>, key: Option<&str>, origin: bool) {
+        self.add(TENANT_NAME, Bytes::from_static(TENANT.as_bytes()));
+        self.add(
+            REQUEST_ID,
+            Bytes::copy_from_slice(context.request_id.as_bytes()),
+        );
+        self.add_some(
+            IDEMPOTENCY_KEY,
+            key.map(|key| Bytes::copy_from_slice(key.as_bytes())),
+        );
+        if let Some(traceparent) = context.traceparent() {
+            let traceparent = Bytes::copy_from_slice(traceparent.as_bytes());
+            let tracestate = context.tracestate();
+            if origin {
+                self.add("ce_traceparent", traceparent.clone());
+                self.add_some("ce_tracestate", tracestate.clone());
+            }
+            self.add("traceparent", traceparent);
+            self.add_some("tracestate", tracestate);
+        }
+    }
+
+    pub(crate) fn into_record(self, key: Option<Bytes>, value: Option<Bytes>) -> Record {
+        Record {
+            key,
+            value,
+            headers: self.0,
+        }
+    }
+}
+
+/// Returns the first header of a name, if its value is text.
+pub(crate) fn header<'a>(stored: &'a StoredRecord, name: &str) -> Option<&'a str> {
+    let header = stored
+        .record
+        .headers
+        .iter()
+        .find(|header| header.name == name.as_bytes())?;
+    std::str::from_utf8(header.value.as_deref()?).ok()
+}
+
+/// Returns the media type a record was stored with.
+pub(crate) fn content_type_of(stored: &StoredRecord) -> Option<&str> {
+    header(stored, CONTENT_TYPE)
+}
+
+/// Says whether an event already carries the trace it began in.
+pub(crate) fn has_origin(event: &Event) -> bool {
+    event.extension("traceparent").is_some()
+}
+
+/// Reads a header's bytes as text; what this crate wrote is text.
+pub(crate) fn text(bytes: &Bytes) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}

@@ -1,0 +1,428 @@
+//! The addresses of the door: a request in, its events to `accept`, the answer out.
+//!
+//! A refusal is counted here, once, whatever refused it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidegate_contract::event::{Event, is_json};
+
+use super::accept::{Original, Submission};
+use super::cloudevent::{self, Mode};
+use super::key::idempotency_key;
+use super::receipt::{Receipt, ReceiptId};
+use super::{Context, body, source};
+use crate::Gateway;
+use crate::problem::{Kind, Problem};
+use crate::query::{json, parameter, within};
+
+/// What a structured event may need beside its data: base64 makes four bytes of three.
+const STRUCTURED_EXTRA_BYTES: usize = 64 * 1024;
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 500;
+
+pub(crate) fn router() -> Router<Arc<Gateway>> {
+    Router::new()
+        .route("/v1/events", post(post_events))
+        .route("/v1/events/{contract}", post(post_plain))
+        .route("/v1/sources/{source}", post(post_source))
+        .route("/v1/receipts/{id}", get(get_receipt))
+        .route("/v1/quarantine", get(get_quarantine))
+        .route("/v1/quarantine/{id}", get(get_quarantine_entry))
+}
+
+async fn post_events(State(gateway): State<Arc<Gateway>>, request: Request) -> Response<Body> {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let mut context = Context::new(&gateway, &headers);
+    match cloudevent::mode(&headers) {
+        Ok(Mode::Batch) => match accept_batch(&gateway, &mut context, body).await {
+            Ok(results) => batch_answer(&gateway, &context, results),
+            Err(problem) => gateway.refuse(&context, problem),
+        },
+        Ok(mode) => {
+            let result = accept_event(&gateway, &mut context, mode, body).await;
+            answer(&gateway, &context, result)
+        }
+        Err(problem) => gateway.refuse(&context, problem),
+    }
+}
+
+async fn accept_event(
+    gateway: &Gateway,
+    context: &mut Context<'_>,
+    mode: Mode,
+    body: Body,
+) -> Result<Receipt, Problem> {
+    let headers = context.headers;
+    let key = idempotency_key(headers)?;
+    let limit = match mode {
+        Mode::Binary => event_limit(
+            gateway,
+            headers.get("ce-type").and_then(|t| t.to_str().ok()),
+        ),
+        _ => {
+            let data = gateway
+                .lanes()
+                .largest_data_bytes()
+                .max(gateway.settings.max_event_bytes);
+            data / 3 * 4 + STRUCTURED_EXTRA_BYTES
+        }
+    };
+    let (bytes, _held) = body::read(gateway, headers, body, limit).await?;
+    context.body_arrived(gateway);
+    let event = match mode {
+        Mode::Binary => cloudevent::from_binary(headers, bytes.clone())?,
+        _ => cloudevent::from_structured(&bytes, cloudevent::utf_8(&bytes)?)?,
+    };
+    let original = Original {
+        bytes,
+        content_type: content_type(headers),
+    };
+    let submission = Submission {
+        lane: None,
+        event,
+        key,
+        original,
+        source_door: None,
+    };
+    accept_one(gateway, context, submission).await
+}
+
+async fn accept_batch(
+    gateway: &Gateway,
+    context: &mut Context<'_>,
+    body: Body,
+) -> Result<Vec<Result<Receipt, Problem>>, Problem> {
+    if context.headers.contains_key("idempotency-key") {
+        let detail = "a batch has no `Idempotency-Key`: each of its events brings its own id";
+        return Err(Problem::new(Kind::IdempotencyKeyInvalid, detail));
+    }
+    let limit = gateway.settings.max_batch_bytes;
+    let (bytes, _held) = body::read(gateway, context.headers, body, limit).await?;
+    context.body_arrived(gateway);
+    let text = cloudevent::utf_8(&bytes)?;
+    let events = cloudevent::split_batch(text, gateway.settings.max_batch_events)?;
+    let submissions = events
+        .into_iter()
+        .map(|event| {
+            let original = Original {
+                bytes: bytes.slice_ref(event.get().as_bytes()),
+                content_type: Some(cloudevent::STRUCTURED.to_owned()),
+            };
+            let event = cloudevent::from_structured(&bytes, event.get())?;
+            Ok(Submission {
+                lane: None,
+                event,
+                key: None,
+                original,
+                source_door: None,
+            })
+        })
+        .collect();
+    Ok(gateway.accept(context, submissions).await)
+}
+
+async fn post_plain(
+    State(gateway): State<Arc<Gateway>>,
+    contract: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response<Body> {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let mut context = Context::new(&gateway, &headers);
+    let result = accept_plain(&gateway, &mut context, contract, body).await;
+    answer(&gateway, &context, result)
+}
+
+async fn accept_plain(
+    gateway: &Gateway,
+    context: &mut Context<'_>,
+    contract: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Result<Receipt, Problem> {
+    let headers = context.headers;
+    let Path(name) = parameter(contract)?;
+    let lane = gateway.lanes().by_name(&name).cloned().ok_or_else(|| {
+        let detail = "no contract of this name is in force; `GET /v1/contracts` lists them";
+        Problem::new(Kind::ContractNotFound, detail).about(&name)
+    })?;
+    let about = |problem: Problem| problem.about(&name);
+    json_only(headers).map_err(about)?;
+    let key = idempotency_key(headers).map_err(about)?;
+    let limit = lane.max_data_bytes;
+    let (bytes, _held) = body::read(gateway, headers, body, limit)
+        .await
+        .map_err(about)?;
+    context.body_arrived(gateway);
+    let rules = &lane.contract.event;
+    let event = Event {
+        source: rules.source.for_plain_body().to_owned(),
+        event_type: rules.event_type.clone(),
+        datacontenttype: content_type(headers),
+        data: (!bytes.is_empty()).then(|| bytes.clone()),
+        ..Event::default()
+    };
+    let original = Original {
+        bytes,
+        content_type: content_type(headers),
+    };
+    let submission = Submission {
+        lane: Some(lane),
+        event,
+        key,
+        original,
+        source_door: None,
+    };
+    accept_one(gateway, context, submission).await
+}
+
+async fn post_source(
+    State(gateway): State<Arc<Gateway>>,
+    source: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response<Body> {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let mut context = Context::new(&gateway, &headers);
+    let result = accept_source(&gateway, &mut context, source, body).await;
+    answer(&gateway, &context, result)
+}
+
+async fn accept_source(
+    gateway: &Gateway,
+    context: &mut Context<'_>,
+    source: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Result<Receipt, Problem> {
+    let headers = context.headers;
+    let Path(name) = parameter(source)?;
+    let settings = gateway.settings.sources.get(&name).ok_or_else(|| {
+        Problem::new(Kind::NotFound, "no source of this name is configured").about(&name)
+    })?;
+    let limit = event_limit(gateway, source::event_type(settings, headers).as_deref());
+    let (bytes, _held) = body::read(gateway, headers, body, limit).await?;
+    context.body_arrived(gateway);
+    source::verify(settings, headers, &bytes).map_err(|problem| problem.about(&name))?;
+    json_only(headers)?;
+    let event = source::event(settings, headers, bytes.clone())?;
+    let original = Original {
+        bytes,
+        content_type: content_type(headers),
+    };
+    let source_door = Some(name);
+    let submission = Submission {
+        lane: None,
+        event,
+        key: None,
+        original,
+        source_door,
+    };
+    accept_one(gateway, context, submission).await
+}
+
+async fn accept_one(
+    gateway: &Gateway,
+    context: &Context<'_>,
+    submission: Submission,
+) -> Result<Receipt, Problem> {
+    let mut answers = gateway.accept(context, vec![Ok(submission)]).await;
+    answers.pop().expect("one answer for each submission")
+}
+
+/// Returns the limit of an event whose type is known before its body.
+fn event_limit(gateway: &Gateway, event_type: Option<&str>) -> usize {
+    event_type
+        .and_then(|event_type| {
+            gateway
+                .lanes()
+                .by_type(event_type)
+                .map(|lane| lane.max_data_bytes)
+        })
+        .unwrap_or(gateway.settings.max_event_bytes)
+}
+
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    headers.get(CONTENT_TYPE)?.to_str().ok().map(str::to_owned)
+}
+
+/// Refuses anything but a JSON document that is no envelope.
+fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
+    let media_type = cloudevent::content_type(headers)?.unwrap_or_default();
+    if !is_json(media_type) {
+        return Err(cloudevent::unsupported(
+            "send `Content-Type: application/json`",
+        ));
+    }
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if essence
+        .to_ascii_lowercase()
+        .starts_with("application/cloudevents")
+    {
+        return Err(cloudevent::unsupported("send CloudEvents to `/v1/events`"));
+    }
+    cloudevent::utf_8_only(media_type)
+}
+
+fn answer(
+    gateway: &Gateway,
+    context: &Context<'_>,
+    result: Result<Receipt, Problem>,
+) -> Response<Body> {
+    let receipt = match result {
+        Ok(receipt) => receipt,
+        Err(problem) => return gateway.refuse(context, problem),
+    };
+    let mut body = Vec::with_capacity(384);
+    serde_json::to_writer(&mut body, &receipt).expect("strings and numbers only");
+    let mut response = (StatusCode::ACCEPTED, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(location) = HeaderValue::from_maybe_shared(Bytes::from(receipt.path())) {
+        headers.insert(LOCATION, location);
+    }
+    insert_request_id(headers, context);
+    if receipt.duplicate {
+        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn insert_request_id(headers: &mut HeaderMap, context: &Context<'_>) {
+    if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+        headers.insert("x-request-id", id);
+    }
+}
+
+#[derive(Serialize)]
+struct EventResult<'a> {
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<&'a Receipt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<serde_json::Value>,
+}
+
+/// Answers for a batch: 202 if all are stored, 207 if some are, else the status they share; 207
+/// too if they share none, since one status would be a lie about some.
+fn batch_answer(
+    gateway: &Gateway,
+    context: &Context<'_>,
+    results: Vec<Result<Receipt, Problem>>,
+) -> Response<Body> {
+    let views: Vec<EventResult<'_>> = results
+        .iter()
+        .map(|result| match result {
+            Ok(receipt) => EventResult {
+                status: 202,
+                receipt: Some(receipt),
+                problem: None,
+            },
+            Err(problem) => {
+                gateway.count_refusal(context, problem);
+                EventResult {
+                    status: problem.kind().status(),
+                    receipt: None,
+                    problem: Some(problem.to_json(context.occurrence())),
+                }
+            }
+        })
+        .collect();
+    let shared = views.first().map_or(202, |first| first.status);
+    let status = if views.iter().all(|view| view.status == shared) {
+        shared
+    } else {
+        207
+    };
+    let results = serde_json::json!({ "results": views });
+    let first_problem = results_problem(&views, status);
+    let (media_type, body) = match first_problem {
+        Some(serde_json::Value::Object(mut problem)) => {
+            problem.insert("results".to_owned(), results["results"].clone());
+            (
+                "application/problem+json",
+                serde_json::Value::Object(problem),
+            )
+        }
+        _ => ("application/json", results),
+    };
+    let status = StatusCode::from_u16(status).expect("a status of ours");
+    let bytes = serde_json::to_vec(&body).expect("strings and numbers only");
+    let mut response = (status, bytes).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert("retry-after", HeaderValue::from_static("1"));
+    }
+    insert_request_id(headers, context);
+    response
+}
+
+/// When none is stored, the batch as a whole is a problem: the first one's, with all results.
+fn results_problem(views: &[EventResult<'_>], status: u16) -> Option<serde_json::Value> {
+    let is_problem = status >= 400;
+    is_problem
+        .then(|| views.first().and_then(|view| view.problem.clone()))
+        .flatten()
+}
+
+async fn get_receipt(
+    State(gateway): State<Arc<Gateway>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let read = async {
+        let Path(id) = parameter(id)?;
+        let found = match ReceiptId::parse(&id) {
+            Some(id) => within(&gateway, &context, id.resolve(&*gateway.log)).await?,
+            None => None,
+        };
+        found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no receipt of this id"))
+    };
+    json(&context, read.await)
+}
+
+#[derive(Deserialize)]
+struct QuarantineQuery {
+    cursor: Option<i64>,
+    limit: Option<usize>,
+    contract: Option<String>,
+}
+
+async fn get_quarantine(
+    State(gateway): State<Arc<Gateway>>,
+    query: Result<Query<QuarantineQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let read = async {
+        let Query(query) = parameter(query)?;
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+        let page =
+            gateway.quarantine_page(query.cursor.unwrap_or(0), limit, query.contract.as_deref());
+        within(&gateway, &context, page).await
+    };
+    json(&context, read.await)
+}
+
+async fn get_quarantine_entry(
+    State(gateway): State<Arc<Gateway>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let read = async {
+        let Path(id) = parameter(id)?;
+        let entry = within(&gateway, &context, gateway.quarantine_entry(&id)).await?;
+        entry.ok_or_else(|| Problem::new(Kind::NotFound, "there is no quarantine entry of this id"))
+    };
+    json(&context, read.await)
+}

@@ -1,0 +1,167 @@
+//! What is counted: each metric's name, unit and help, in one place.
+//!
+//! A contract's counters are looked up once, when its lane is made. Sums and samples for people
+//! are in `/v1/status`; this is what Prometheus scrapes from the operations door.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// From a memory log to the deadline.
+const APPEND_SECONDS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ContractLabel {
+    contract: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// What became of the events of one contract.
+#[derive(Clone, Debug)]
+pub(crate) struct LaneCounters {
+    pub(crate) accepted: Counter,
+    pub(crate) repeated: Counter,
+    pub(crate) quarantined: Counter,
+    pub(crate) quarantine_repeated: Counter,
+}
+
+/// All metrics of the gateway.
+pub(crate) struct Metrics {
+    registry: Registry,
+    lanes: Mutex<BTreeMap<String, LaneCounters>>,
+    accepted: Family<ContractLabel, Counter>,
+    repeated: Family<ContractLabel, Counter>,
+    quarantined: Family<ContractLabel, Counter>,
+    quarantine_repeated: Family<ContractLabel, Counter>,
+    refused: Family<ReasonLabel, Counter>,
+    pub(crate) append_seconds: Histogram,
+    pub(crate) connections: Gauge,
+    pub(crate) connections_refused: Counter,
+    inflight_bytes: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("tidegate");
+        let metrics = Self {
+            lanes: Mutex::default(),
+            accepted: Family::default(),
+            repeated: Family::default(),
+            quarantined: Family::default(),
+            quarantine_repeated: Family::default(),
+            refused: Family::default(),
+            append_seconds: Histogram::new(APPEND_SECONDS),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
+            inflight_bytes: Gauge::default(),
+            registry: Registry::default(),
+        };
+        let add = &mut registry;
+        add.register(
+            "events_accepted",
+            "Events stored in their topic",
+            metrics.accepted.clone(),
+        );
+        add.register(
+            "events_repeated",
+            "Events that had been accepted before and got their first receipt",
+            metrics.repeated.clone(),
+        );
+        add.register(
+            "events_quarantined",
+            "Events that broke their contract and were kept",
+            metrics.quarantined.clone(),
+        );
+        add.register(
+            "events_quarantine_repeated",
+            "Events that broke their contract and had been kept before",
+            metrics.quarantine_repeated.clone(),
+        );
+        add.register(
+            "events_refused",
+            "Requests and events refused with nothing kept, by type of problem",
+            metrics.refused.clone(),
+        );
+        add.register_with_unit(
+            "append_duration",
+            "Time from handing a request's events to the log to its ack",
+            Unit::Seconds,
+            metrics.append_seconds.clone(),
+        );
+        add.register(
+            "http_connections",
+            "Open HTTP connections",
+            metrics.connections.clone(),
+        );
+        add.register(
+            "http_connections_refused",
+            "HTTP connections turned away at the limit",
+            metrics.connections_refused.clone(),
+        );
+        add.register_with_unit(
+            "http_inflight",
+            "Bodies held in memory",
+            Unit::Bytes,
+            metrics.inflight_bytes.clone(),
+        );
+        Self {
+            registry,
+            ..metrics
+        }
+    }
+
+    /// Returns the counters of a contract, the same for every version of it.
+    pub(crate) fn lane(&self, contract: &str) -> LaneCounters {
+        let label = ContractLabel {
+            contract: contract.to_owned(),
+        };
+        let counter =
+            |family: &Family<ContractLabel, Counter>| family.get_or_create(&label).clone();
+        let counters = || LaneCounters {
+            accepted: counter(&self.accepted),
+            repeated: counter(&self.repeated),
+            quarantined: counter(&self.quarantined),
+            quarantine_repeated: counter(&self.quarantine_repeated),
+        };
+        self.lanes
+            .lock()
+            .entry(contract.to_owned())
+            .or_insert_with(counters)
+            .clone()
+    }
+
+    pub(crate) fn count_refusal(&self, reason: &'static str) {
+        self.refused.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Returns the counters of every contract there has been, by name.
+    pub(crate) fn all_lanes(&self) -> Vec<(String, LaneCounters)> {
+        self.lanes
+            .lock()
+            .iter()
+            .map(|(name, lane)| (name.clone(), lane.clone()))
+            .collect()
+    }
+
+    /// Writes all metrics in OpenMetrics text.
+    pub(crate) fn encode(&self, inflight_bytes: usize) -> String {
+        self.inflight_bytes
+            .set(i64::try_from(inflight_bytes).unwrap_or(i64::MAX));
+        let mut text = String::with_capacity(8 * 1024);
+        encode(&mut text, &self.registry).expect("a string takes any text");
+        text
+    }
+}

@@ -1,0 +1,91 @@
+//! What an operator may set: limits, deadlines and the sources of webhooks. Reading them from a
+//! file is the binary's affair.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// The settings of the gateway's doors.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Connections served at a time; one more is told so and closed.
+    pub max_connections: usize,
+    /// How long a request's head may take, and how long a connection may idle between requests.
+    pub header_timeout: Duration,
+    /// How long a request's body may take.
+    pub body_timeout: Duration,
+    /// From the end of the body to the answer, whatever is slow.
+    pub answer_deadline: Duration,
+    /// How long running requests may take to end when the gateway is told to stop.
+    pub drain_timeout: Duration,
+    /// The largest event where no contract says less.
+    pub max_event_bytes: usize,
+    /// The largest batch.
+    pub max_batch_bytes: usize,
+    /// The most events in a batch.
+    pub max_batch_events: usize,
+    /// All bodies being read or stored at a time; more are told to come back.
+    pub max_inflight_bytes: usize,
+    /// Providers' webhooks by the name in `/v1/sources/{source}`.
+    pub sources: BTreeMap<String, Source>,
+    /// Request headers kept beside a quarantined event, in lower case. Never credentials.
+    pub quarantine_headers: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_connections: 4_096,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            // The promise is 5 s on the caller's watch; the rest is for the way there and back.
+            answer_deadline: Duration::from_millis(4_500),
+            drain_timeout: Duration::from_secs(10),
+            max_event_bytes: 1024 * 1024,
+            max_batch_bytes: 10 * 1024 * 1024,
+            max_batch_events: 1_000,
+            max_inflight_bytes: 256 * 1024 * 1024,
+            sources: BTreeMap::new(),
+            quarantine_headers: [
+                "content-type",
+                "user-agent",
+                "x-github-delivery",
+                "x-github-event",
+                "x-github-hook-id",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        }
+    }
+}
+
+/// A provider whose webhooks are taken in, and how its requests are known to be its own.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// GitHub: `X-Hub-Signature-256` with this secret.
+    Github {
+        /// The secret given to GitHub when the webhook was made.
+        secret: Secret,
+    },
+}
+
+/// Bytes that no log and no error shows.
+#[derive(Clone)]
+pub struct Secret(Box<[u8]>);
+
+impl Secret {
+    /// Takes the bytes in.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into().into_boxed_slice())
+    }
+
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(..)")
+    }
+}
