@@ -1,0 +1,49 @@
+# The menu. `make` lists it. Every target is a line or two of cargo, npm or a script; CI runs the same ones (.ci/run).
+SHELL := bash
+SCRIPTS := .ci/run tools/kafka tools/go tools/setup tests/clients/run tests/clients/with-tidegate $(wildcard tests/clients/*.sh)
+
+.PHONY: help setup check format lint test sim torture bench fuzz demo docs
+
+help: ## this menu
+	@sed -n -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
+
+setup: ## install by name what is missing, and say so
+	tools/setup
+
+check: format ## format, clippy and the fast tests: every few minutes
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --lib --bins --locked --quiet
+
+format: ## is everything formatted?
+	cargo fmt --all --check
+	test -z "$$(gofmt -l tests/clients/go | tee /dev/stderr)"
+
+lint: format ## every lint that CI runs
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	tools/setup lint && shellcheck -x -P tests/clients -e SC2317 $(SCRIPTS) && target/tools/bin/typos
+	target/tools/bin/cargo-deny --locked --workspace check bans licenses sources
+
+test: ## all tests: Rust, the demo's input, and unmodified Kafka clients against the binary
+	tools/setup build demo clients
+	cargo test --workspace --locked
+	npm test --silent --prefix examples/github-webhooks
+	cargo build --locked && tests/clients/with-tidegate tests/clients/run
+
+sim: ## seeded faults in the embedded log; SEED=7 replays one, SEEDS=1000 tries as many
+	SEED=$(SEED) SEEDS=$(SEEDS) cargo test --release --locked -p tidegate-broker --test sim -- --nocapture
+
+torture: ## what takes too long for `make test`
+	SEEDS=5000 cargo test --release --locked --workspace -- --include-ignored
+
+bench: ## measure, the floor first; results in bench/results
+	bench/run
+
+fuzz: ## a short round of every fuzz target
+	fuzz/run
+
+demo: ## the main job on real input: 329 GitHub webhooks; ends by itself
+	tools/setup build demo && node examples/github-webhooks/prepare.mjs
+	cargo run --quiet --release --locked --bin tidegate -- demo --input examples/github-webhooks/build
+
+docs: ## the crates' documentation; a broken link is an error
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
