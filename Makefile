@@ -16,7 +16,7 @@ check: format ## format, clippy and the fast tests: every few minutes
 
 format: ## is everything formatted?
 	cargo fmt --all --check
-	test -z "$$(gofmt -l tests/clients/go | tee /dev/stderr)"
+	test -z "$$("$$(tools/go env GOROOT)/bin/gofmt" -l tests/clients/go | tee /dev/stderr)"
 
 lint: format ## every lint that CI runs
 	cargo clippy --workspace --all-targets --locked -- -D warnings
