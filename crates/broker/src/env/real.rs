@@ -151,6 +151,7 @@ pub struct RealDisk {
     directory: PathBuf,
     /// Whether `O_DIRECT` has not been refused yet.
     direct: AtomicBool,
+    read_only: bool,
 }
 
 impl RealDisk {
@@ -173,7 +174,18 @@ impl RealDisk {
         Ok(Self {
             directory: directory.to_owned(),
             direct: AtomicBool::new(true),
+            read_only: false,
         })
+    }
+
+    /// Looks at `directory`, perhaps while its owner writes. Every change is refused.
+    pub fn look_at(directory: &Path) -> Self {
+        let directory = directory.to_owned();
+        Self {
+            directory,
+            direct: AtomicBool::new(false),
+            read_only: true,
+        }
     }
 
     /// Runs `attempt` with `O_DIRECT` unless that is known to be refused, and without it if it is
@@ -196,6 +208,13 @@ impl RealDisk {
         Ok(done)
     }
 
+    fn must_be_writable(&self) -> io::Result<()> {
+        match self.read_only {
+            true => Err(ErrorKind::PermissionDenied.into()),
+            false => Ok(()),
+        }
+    }
+
     fn path(&self, name: &str) -> io::Result<PathBuf> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if name.is_empty() || name.starts_with('.') || !name.bytes().all(allowed) {
@@ -207,10 +226,17 @@ impl RealDisk {
 
     fn open_file(&self, path: &Path) -> io::Result<RealFile> {
         let reader = File::open(path)?;
+        let len_bytes = reader.metadata()?.len();
+        if self.read_only {
+            return Ok(RealFile {
+                writer: None,
+                reader,
+                len_bytes,
+            });
+        }
         // What a killed process wrote may still be on its way to the device. After this, whatever is
         // read from the file is there to stay.
         reader.sync_all()?;
-        let len_bytes = reader.metadata()?.len();
         let writer = self.direct_if_possible(|direct| {
             let writer = OpenOptions::new()
                 .read(true)
@@ -221,7 +247,7 @@ impl RealDisk {
             Ok(writer)
         })?;
         Ok(RealFile {
-            writer,
+            writer: Some(writer),
             reader,
             len_bytes,
         })
@@ -254,6 +280,7 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
+        self.must_be_writable()?;
         let path = self.path(name)?;
         if path.try_exists()? {
             return Err(ErrorKind::AlreadyExists.into());
@@ -271,6 +298,7 @@ impl Disk for RealDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.must_be_writable()?;
         fs::remove_file(self.path(name)?)?;
         self.sync_directory()
     }
@@ -307,7 +335,8 @@ fn create_directory(directory: &Path) -> io::Result<()> {
 
 #[derive(Debug)]
 struct RealFile {
-    writer: File,
+    /// Nothing, if the file is only looked at.
+    writer: Option<File>,
     reader: File,
     len_bytes: u64,
 }
@@ -326,7 +355,8 @@ impl DiskFile for RealFile {
             ));
         }
         // Goes on after EINTR and after a short write.
-        self.writer.write_all_at(bytes, position)
+        let writer = self.writer.as_ref().ok_or(ErrorKind::PermissionDenied)?;
+        writer.write_all_at(bytes, position)
     }
 
     fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
@@ -367,9 +397,10 @@ mod tests {
         for direct in [true, false] {
             disk.direct.store(direct, Ordering::Relaxed);
             let file = disk.open_file(&disk.path("a.seg").unwrap()).unwrap();
-            assert_eq!(flags_of(&file.writer) & libc::O_DSYNC, libc::O_DSYNC);
+            let flags = flags_of(file.writer.as_ref().unwrap());
+            assert_eq!(flags & libc::O_DSYNC, libc::O_DSYNC);
             if !direct {
-                assert_eq!(flags_of(&file.writer) & libc::O_DIRECT, 0);
+                assert_eq!(flags & libc::O_DIRECT, 0);
             }
         }
     }
@@ -428,6 +459,25 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn looking_changes_nothing() {
+        let (directory, disk) = disk();
+        drop(disk.create("a.seg", 8192).unwrap());
+        let looked = RealDisk::look_at(&directory.path().join("wal"));
+        let file = looked.open("a.seg").unwrap();
+        file.read_at(&mut [0; 10], 0).unwrap();
+        let block = AlignedBuffer::zeroed(BLOCK_BYTES);
+        let refused = [
+            file.write_at(block.as_slice(), 0),
+            looked.create("b.seg", 4096).map(drop),
+            looked.remove("a.seg"),
+        ];
+        for refused in refused {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::PermissionDenied);
+        }
+        assert_eq!(looked.list().unwrap(), ["a.seg"]);
     }
 
     #[test]

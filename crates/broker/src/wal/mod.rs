@@ -8,6 +8,9 @@ mod files;
 mod format;
 mod group;
 mod group_commit;
+pub mod inspect;
+mod recover;
+mod scan;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -20,6 +23,8 @@ pub use self::format::{
 };
 pub use self::group::{FinishedGroup, Full, GroupBuilder, GroupFrame, SealedGroup};
 pub use self::group_commit::{FinishedWrite, WriteDone, WriteFailure, WriteJob, Writers, abort};
+pub use self::recover::{Expect, OnGroup, RecoverError, Recovered, Shipped, Torn, recover};
+pub use self::scan::ReadError;
 pub use self::segments::{
     DEFAULT_SEGMENT_BYTES, GroupPlace, Placement, SegmentId, Segments, SegmentsConfig, file_name,
     parse_file_name,

@@ -116,7 +116,7 @@ impl Segments {
     }
 
     /// Adds a file that holds groups `first_group..end_group`, found by recovery.
-    pub fn add_used(
+    pub(super) fn add_used(
         &mut self,
         segment: SegmentId,
         len_bytes: u64,
@@ -204,6 +204,11 @@ impl Segments {
         self.open
             .is_some_and(|open| open.len_bytes - open.position >= len)
             || self.free_for(len).is_some()
+    }
+
+    /// Whether a group of any size has a place now.
+    pub(super) fn has_room_for_any(&self) -> bool {
+        self.free_for(self.largest_group()).is_some()
     }
 
     /// Frees the segments that hold only groups below `group_no`.
