@@ -1,0 +1,480 @@
+//! A running gateway and the ways to talk to it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use tidegate_contract::Contracts;
+use tidegate_event_log::{
+    Append, Appended, Claim, Log, LogError, MemoryLog, Offset, Read, StoredRecord, Topic,
+    TopicSpec, Watermarks,
+};
+use tidegate_gateway::{
+    Clock, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http, serve_ops,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+pub(crate) const STRUCTURED: &str = "application/cloudevents+json";
+pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
+pub(crate) const SECRET: &str = "It's a Secret to Everybody";
+
+/// `orders` is a fact with quarantine, `meters` telemetry that is rejected, `commands` requires a
+/// key, `ids` has its ids in the data, `old` is retired.
+const CONTRACTS: &str = r#"
+apiVersion: contract/v1
+kind: Team
+metadata: {name: team}
+spec: {pager: "mailto:team@example.com"}
+---
+apiVersion: contract/v1
+kind: EventContract
+metadata: {name: orders, owner: team, version: 1.2.0}
+spec:
+  class: fact
+  event: {type: com.example.order}
+  schema: {file: order.json}
+  key: {from: $.customer}
+---
+apiVersion: contract/v1
+kind: EventContract
+metadata: {name: meters, owner: team}
+spec:
+  class: telemetry
+  event: {type: com.example.meter}
+  schema: {file: order.json}
+  key: {from: $.customer}
+  topic: {maxMessage: 4KiB}
+---
+apiVersion: contract/v1
+kind: EventContract
+metadata: {name: commands, owner: team}
+spec:
+  class: command
+  schema: {file: order.json}
+  key: {from: $.customer}
+---
+apiVersion: contract/v1
+kind: EventContract
+metadata: {name: ids, owner: team}
+spec:
+  class: fact
+  event: {id: $.number, time: {from: $.at}}
+  schema: {file: order.json}
+  key: {from: $.customer}
+---
+apiVersion: contract/v1
+kind: EventContract
+metadata: {name: old, owner: team}
+spec:
+  class: fact
+  lifecycle: retired
+  schema: {file: order.json}
+  key: {from: $.customer}
+---
+apiVersion: contract/v1
+kind: EventContract
+metadata: {name: github-push, owner: team}
+spec:
+  class: fact
+  event: {type: com.github.push, source: "https://github.com"}
+  schema: {file: push.json}
+  key: {from: $.repository.full_name}
+"#;
+
+const ORDER: &str = r#"{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "type": "object",
+  "required": ["total"],
+  "properties": {"total": {"type": "integer"}, "customer": {"type": "string"}}
+}"#;
+
+const PUSH: &str = r#"{
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "type": "object",
+  "required": ["ref", "repository"]
+}"#;
+
+/// Reads the contracts above, with `schema` as that of the orders.
+pub(crate) fn contracts(schema: &str) -> Contracts {
+    let files = [("all.yaml".to_owned(), CONTRACTS.to_owned())];
+    let schemas = |path: &str| match path {
+        "order.json" => Some(schema.to_owned()),
+        "push.json" => Some(PUSH.to_owned()),
+        _ => None,
+    };
+    tidegate_contract::load::sources(&files, &schemas).unwrap_or_else(|found| panic!("{found}"))
+}
+
+/// A clock that stands until it is moved.
+pub(crate) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0
+            .fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for HandClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What goes wrong in the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Fault {
+    None = 0,
+    /// Appends are taken and never answered.
+    StoresAndHangs = 1,
+    /// Nothing is answered, nothing is taken.
+    Hangs = 2,
+    /// Refuses, having stored nothing.
+    NotStored = 3,
+    /// Fails, and nobody knows.
+    InDoubt = 4,
+}
+
+const FAULTS: [Fault; 5] = [
+    Fault::None,
+    Fault::StoresAndHangs,
+    Fault::Hangs,
+    Fault::NotStored,
+    Fault::InDoubt,
+];
+
+/// A real log that can be made to fail.
+pub(crate) struct FaultyLog {
+    inner: MemoryLog,
+    fault: AtomicU8,
+}
+
+impl FaultyLog {
+    pub(crate) fn set(&self, fault: Fault) {
+        self.fault.store(fault as u8, Ordering::Relaxed);
+    }
+
+    async fn fail(&self) -> Result<(), LogError> {
+        match FAULTS[usize::from(self.fault.load(Ordering::Relaxed))] {
+            Fault::None | Fault::StoresAndHangs => Ok(()),
+            Fault::Hangs => std::future::pending().await,
+            Fault::NotStored => Err(LogError::not_stored("no room")),
+            Fault::InDoubt => Err(LogError::in_doubt("the device is gone")),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Log for FaultyLog {
+    async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, LogError>> {
+        if let Err(error) = self.fail().await {
+            return vec![Err(error); appends.len()];
+        }
+        let answers = self.inner.append(appends).await;
+        if self.fault.load(Ordering::Relaxed) == Fault::StoresAndHangs as u8 {
+            std::future::pending::<()>().await;
+        }
+        answers
+    }
+
+    async fn lookup(&self, claim: &Claim) -> Result<Option<Appended>, LogError> {
+        self.fail().await?;
+        self.inner.lookup(claim).await
+    }
+
+    async fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Read, LogError> {
+        self.fail().await?;
+        self.inner.read(topic, partition, from, max_bytes).await
+    }
+
+    async fn watch(
+        &self,
+        topic: &str,
+        partition: i32,
+        beyond: Offset,
+        at_most: Duration,
+    ) -> Result<Offset, LogError> {
+        self.inner.watch(topic, partition, beyond, at_most).await
+    }
+
+    async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, LogError> {
+        self.fail().await?;
+        self.inner.watermarks(topic, partition).await
+    }
+
+    async fn offset_at(
+        &self,
+        topic: &str,
+        partition: i32,
+        timestamp_ms: i64,
+    ) -> Result<Option<Offset>, LogError> {
+        self.inner.offset_at(topic, partition, timestamp_ms).await
+    }
+
+    async fn topics(&self) -> Result<Vec<Topic>, LogError> {
+        self.fail().await?;
+        self.inner.topics().await
+    }
+
+    async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {
+        self.inner.create_topic(spec).await
+    }
+
+    async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
+        self.inner.delete_topic(name).await
+    }
+}
+
+/// A gateway that serves.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) ops: SocketAddr,
+    pub(crate) log: Arc<FaultyLog>,
+    pub(crate) clock: Arc<HandClock>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    served: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+pub(crate) async fn start() -> Running {
+    start_with(Settings::default()).await
+}
+
+pub(crate) async fn start_with(mut settings: Settings) -> Running {
+    let secret = Secret::new(SECRET);
+    settings
+        .sources
+        .insert("github".to_owned(), Source::Github { secret });
+    let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
+    let log_clock = Arc::clone(&clock);
+    let log = Arc::new(FaultyLog {
+        inner: MemoryLog::new(move || log_clock.now_ms()),
+        fault: AtomicU8::new(0),
+    });
+    let gateway = Gateway::start(Parts {
+        log: log.clone(),
+        contracts: contracts(ORDER),
+        settings,
+        clock: clock.clone(),
+        ids: Arc::new(RandomIds),
+    })
+    .await
+    .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async move { drop(stopped.await) };
+    let served = tokio::spawn(serve_http(listener, Arc::clone(&gateway), stopped));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ops = listener.local_addr().unwrap();
+    tokio::spawn(serve_ops(
+        listener,
+        Arc::clone(&gateway),
+        std::future::pending(),
+    ));
+    let client = reqwest::Client::new();
+    Running {
+        address,
+        ops,
+        log,
+        clock,
+        gateway,
+        client,
+        stop: Some(stop),
+        served,
+    }
+}
+
+impl Running {
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let mut request = self.client.post(self.url(path)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.client.get(self.url(path)).send().await.unwrap()).await
+    }
+
+    /// Sends an order in binary mode.
+    pub(crate) async fn order(&self, id: &str, body: &str) -> Answer {
+        let headers = [
+            ("content-type", "application/json"),
+            ("ce-specversion", "1.0"),
+            ("ce-id", id),
+            ("ce-source", "/shop"),
+            ("ce-type", "com.example.order"),
+        ];
+        self.post("/v1/events", &headers, body.to_owned()).await
+    }
+
+    pub(crate) async fn plain(&self, contract: &str, key: Option<&str>, body: &str) -> Answer {
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(key.map(|key| ("idempotency-key", key)));
+        self.post(&format!("/v1/events/{contract}"), &headers, body.to_owned())
+            .await
+    }
+
+    /// Writes bytes to a connection of their own and reads to its end.
+    pub(crate) async fn raw(&self, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        read_to_end(stream).await
+    }
+
+    /// Reads every record of a topic.
+    pub(crate) async fn records(&self, topic: &str) -> Vec<StoredRecord> {
+        let topics = self.log.inner.topics().await.unwrap();
+        let topic = topics
+            .into_iter()
+            .find(|found| found.name == topic)
+            .unwrap();
+        let mut records = Vec::new();
+        for partition in 0..topic.partitions {
+            let read = self
+                .log
+                .inner
+                .read(&topic.name, partition, 0, usize::MAX)
+                .await
+                .unwrap();
+            records.extend(read.records);
+        }
+        records
+    }
+
+    /// Returns how many records there are in all topics.
+    pub(crate) async fn count(&self) -> usize {
+        let mut count = 0;
+        for topic in self.log.inner.topics().await.unwrap() {
+            count += self.records(&topic.name).await.len();
+        }
+        count
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    pub(crate) async fn ended(self) {
+        self.served.await.unwrap().unwrap();
+    }
+}
+
+pub(crate) async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut response = Vec::new();
+    // A reset after the answer is an end too.
+    drop(stream.read_to_end(&mut response).await);
+    String::from_utf8(response).unwrap()
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+    pub(crate) json: Value,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = response.text().await.unwrap();
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Self {
+            status,
+            headers,
+            text,
+            json,
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks status and media type of an accepted event.
+    pub(crate) fn accepted(&self, duplicate: bool) -> &Self {
+        assert_eq!(self.status, StatusCode::ACCEPTED.as_u16(), "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/json");
+        assert_eq!(self.json["duplicate"], duplicate, "{}", self.text);
+        assert_eq!(
+            self.header("idempotent-replayed"),
+            if duplicate { "true" } else { "" }
+        );
+        let location = format!("/v1/receipts/{}", self.json["id"].as_str().unwrap());
+        assert_eq!(self.header("location"), location);
+        self
+    }
+
+    /// Checks that it is the problem of this slug, as RFC 9457 has problems.
+    pub(crate) fn problem(&self, slug: &str, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{}",
+            self.text
+        );
+        assert_eq!(
+            self.json["type"],
+            format!("/problems/{slug}"),
+            "{}",
+            self.text
+        );
+        assert_eq!(self.json["status"], status);
+        let instance = format!("/requests/{}", self.header("x-request-id"));
+        assert_eq!(self.json["instance"], instance);
+        self
+    }
+
+    /// Returns the receipt without the mark of a repeat.
+    pub(crate) fn receipt(&self) -> Value {
+        let mut receipt = self.json.clone();
+        receipt.as_object_mut().unwrap().remove("duplicate");
+        receipt
+    }
+}
+
+/// Returns the text of a record's header.
+pub(crate) fn header<'a>(record: &'a StoredRecord, name: &str) -> Option<&'a str> {
+    let found = record
+        .record
+        .headers
+        .iter()
+        .find(|header| header.name == name.as_bytes())?;
+    Some(std::str::from_utf8(found.value.as_deref().unwrap()).unwrap())
+}
+
+pub(crate) fn structured(id: &str, event_type: &str, data: &str) -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"{id}","source":"/shop","type":"{event_type}","data":{data}}}"#
+    )
+}

@@ -1,0 +1,14 @@
+//! The gateway through its HTTP doors, over the memory log: what a caller sees.
+//!
+//! Faults of the log are injected by a decorator of a real log; where bytes matter, requests go
+//! over a bare socket.
+
+mod bad_input;
+mod batches;
+mod deadlines;
+mod events;
+mod harness;
+mod quarantine;
+mod reads;
+mod repeats;
+mod sources;
