@@ -3,6 +3,8 @@
 //! Faults of the log are injected by a decorator of a real log; where bytes matter, requests go
 //! over a bare socket.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod bad_input;
 mod batches;
 mod deadlines;
