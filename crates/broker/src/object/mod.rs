@@ -16,4 +16,4 @@ pub use self::key::{Folder, Key};
 pub use self::store::{Listed, ObjectError, Objects, Retry};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -206,11 +206,16 @@ impl Objects {
         .await
     }
 
-    pub(super) fn store(&self) -> &dyn ObjectStore {
+    /// Waits as long as the world's time says.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleeper.sleep(duration).await;
+    }
+
+    pub(crate) fn store(&self) -> &dyn ObjectStore {
         &*self.store
     }
 
-    pub(super) fn path(&self, key: Key) -> Path {
+    pub(crate) fn path(&self, key: Key) -> Path {
         key.to_string()
             .split('/')
             .fold(self.prefix.clone(), Path::join)

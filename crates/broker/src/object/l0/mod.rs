@@ -76,7 +76,6 @@ pub enum ReplayRecord {
     Data {
         topic: u32,
         partition: u32,
-        flags: u8,
         header: BatchHeader,
         claims: Bytes,
     },

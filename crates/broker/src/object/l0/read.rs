@@ -185,13 +185,12 @@ fn in_log_order(
     for block in blocks {
         let (topic, partition) = (block.extent.topic, block.extent.partition);
         replay.extend(block.entries.into_iter().map(|entry| {
-            let (flags, header, claims) = (entry.flags, entry.header, Bytes::new());
+            let (header, claims) = (entry.header, Bytes::new());
             (
                 entry.lsn,
                 ReplayRecord::Data {
                     topic,
                     partition,
-                    flags,
                     header,
                     claims,
                 },

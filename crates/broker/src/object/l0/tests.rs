@@ -89,14 +89,12 @@ fn replay_of(records: &[L0Record]) -> Vec<(u64, ReplayRecord)> {
         L0Body::Data {
             topic,
             partition,
-            flags,
             header,
             claims,
             ..
         } => ReplayRecord::Data {
             topic,
             partition,
-            flags,
             header,
             claims,
         },
