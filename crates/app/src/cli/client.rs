@@ -1,0 +1,211 @@
+//! Asks a running gateway through its HTTP API, as anyone does, and says what its refusals mean.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::Args;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use reqwest::{Method, Response, StatusCode, Url};
+use serde_json::Value;
+
+use super::failure::{Exit, Failure};
+use crate::ui::printable;
+
+/// The gateway answers in 5 s whatever is slow; the rest is for the way there and back.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The gateway's largest page has 4 MiB of records, which base64 and headers may double.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// What a segment of a path cannot hold.
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
+/// Which gateway is asked.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Server {
+    /// The gateway's address.
+    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+}
+
+/// A connection to a gateway.
+pub(crate) struct Client {
+    base: Url,
+    http: reqwest::Client,
+}
+
+/// What a refusal of an address means for the command.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Asked {
+    /// It looked for something.
+    ForData,
+    /// It wanted something done.
+    ToTake,
+}
+
+impl Server {
+    /// Makes a client for it.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let wrong = |why: String| {
+            let message = format!("`{}` is not a gateway's address: {why}", self.url);
+            Failure::new(Exit::Usage, message)
+        };
+        let base = Url::parse(&self.url).map_err(|error| wrong(error.to_string()))?;
+        if base.scheme() != "http" {
+            return Err(wrong(
+                "it begins with `http://`, as there is no TLS yet".to_owned(),
+            ));
+        }
+        Ok(Client {
+            base,
+            http: http_client()?,
+        })
+    }
+}
+
+/// Makes an HTTP client that goes straight to the gateway: its doors are on this machine.
+///
+/// # Errors
+/// The system gives no randomness or the like.
+pub(crate) fn http_client() -> Result<reqwest::Client, Failure> {
+    let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
+    Ok(client.build().context("the HTTP client cannot be made")?)
+}
+
+/// Writes a segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+impl Client {
+    /// Reads what stands at a path.
+    ///
+    /// # Errors
+    /// `NotFound`, `Credentials`, `Refused`, `Unreachable`, `Failed`.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        let request = self.http.request(Method::GET, self.at(path)?);
+        self.answer(request, Asked::ForData).await
+    }
+
+    /// Sends a body to a path.
+    ///
+    /// # Errors
+    /// `Credentials`, `Refused`, `Unreachable`, `Failed`.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+    ) -> Result<Value, Failure> {
+        let mut request = self.http.request(Method::POST, self.at(path)?).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        self.answer(request, Asked::ToTake).await
+    }
+
+    fn at(&self, path: &str) -> Result<Url, Failure> {
+        let base = self.base.as_str().trim_end_matches('/');
+        Ok(Url::parse(&format!("{base}{path}")).context("the address cannot be built")?)
+    }
+
+    async fn answer(
+        &self,
+        request: reqwest::RequestBuilder,
+        asked: Asked,
+    ) -> Result<Value, Failure> {
+        let mut response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let body = read(&mut response)
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let Some(body) = body else {
+            let message = format!("the gateway's answer is larger than {MAX_ANSWER_BYTES} bytes");
+            return Err(Failure::new(Exit::Failed, message));
+        };
+        let value: Option<Value> = serde_json::from_slice(&body).ok();
+        match value {
+            Some(value) if status.is_success() => Ok(value),
+            Some(problem) if problem["title"].is_string() => {
+                Err(self.refused(status, asked, problem))
+            }
+            _ => {
+                let message = format!(
+                    "`{}` answered {status}, but not as a gateway does",
+                    self.base
+                );
+                Err(Failure::new(Exit::Failed, message)
+                    .with_hint("is it tidegate that listens there?"))
+            }
+        }
+    }
+
+    fn refused(&self, status: StatusCode, asked: Asked, problem: Value) -> Failure {
+        let exit = match (status.as_u16(), asked) {
+            (401 | 403, _) => Exit::Credentials,
+            (404, Asked::ForData) => Exit::NotFound,
+            (400..=499, _) => Exit::Refused,
+            (503 | 504, _) => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        let text = |name: &str| printable(problem[name].as_str().unwrap_or_default());
+        let mut message = format!("{} ({})", text("title"), status.as_u16());
+        if !text("detail").is_empty() {
+            message.push_str(&format!(": {}", text("detail")));
+        }
+        let base = self.base.as_str().trim_end_matches('/');
+        let mut hint = format!("{base}{}", text("docs"));
+        if let Some(entry) = problem["quarantine"].as_str() {
+            hint.push_str(&format!("; the event is kept at {base}{entry}"));
+        }
+        Failure::new(exit, message)
+            .with_hint(hint)
+            .with_problem(problem)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let why = if error.is_timeout() {
+            format!("no answer within {} s", TIMEOUT.as_secs())
+        } else {
+            // The innermost cause says it; those around it repeat the address.
+            let mut cause: &dyn std::error::Error = error;
+            while let Some(inner) = cause.source() {
+                cause = inner;
+            }
+            cause.to_string()
+        };
+        Failure::new(
+            Exit::Unreachable,
+            format!("cannot reach `{}`: {why}", self.base),
+        )
+        .with_hint("start `tidegate serve --data DIR`, or name another address with `--url`")
+    }
+}
+
+/// Reads a body; nothing if it is too large.
+async fn read(response: &mut Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}

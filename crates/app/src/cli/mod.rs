@@ -1,0 +1,106 @@
+//! The commands: one file each, this one joins them. A command reads its arguments, asks whoever
+//! knows, and hands an answer to `ui.rs` or a failure up. The words here are the help text.
+
+mod client;
+mod contract;
+mod doctor;
+mod event;
+pub(crate) mod failure;
+mod send;
+mod serve;
+mod topic;
+
+use std::future::Future;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::failure::{Exit, Failure};
+use crate::ui::{Color, Format, Progress, Ui};
+
+/// An event gateway over a replayable log that speaks Kafka's protocol, with contracts over everything.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the check found something, 4 credentials \
+                  needed, 5 not found, 6 refused, 7 server unreachable, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// How a command talks, the same for all.
+#[derive(Args, Debug)]
+struct Output {
+    /// How data is printed.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
+    output: Format,
+    /// How progress is shown on stderr.
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
+    progress: Progress,
+    /// When colour is used.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send an event.
+    Send(send::Send),
+    /// Contracts in files.
+    #[command(subcommand)]
+    Contract(contract::Contract),
+    /// Accepted events.
+    #[command(subcommand)]
+    Event(event::Event),
+    /// Topics of the log.
+    #[command(subcommand)]
+    Topic(topic::Topic),
+    /// Check whether this machine can run tidegate.
+    Doctor(doctor::Doctor),
+}
+
+impl Cli {
+    /// Returns the output that was asked for.
+    pub(crate) fn ui(&self) -> Ui {
+        let Output {
+            output,
+            progress,
+            color,
+        } = self.output;
+        Ui::new(output, progress, color)
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever ends it with another exit code than 0.
+    pub(crate) fn run(self, ui: &Ui) -> Result<(), Failure> {
+        match self.command {
+            Command::Send(send) => block_on(send.run(ui)),
+            Command::Contract(contract) => contract.run(ui),
+            Command::Event(event) => block_on(event.run(ui)),
+            Command::Topic(topic) => block_on(topic.run(ui)),
+            Command::Doctor(doctor) => doctor.run(ui),
+        }
+    }
+}
+
+/// Runs an asynchronous command on a runtime of its own.
+fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("threads cannot be started: {error}")))?
+        .block_on(command)
+}

@@ -1,0 +1,86 @@
+//! `serve`: the gateway and its log in one process, until it is told to stop.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::failure::{Exit, Failure};
+use crate::config::{Config, Layers};
+
+/// The settings, as flags.
+#[derive(Args, Debug)]
+pub(crate) struct Settings {
+    /// The directory that holds the log.
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// The folder of contracts.
+    #[arg(long, value_name = "DIR")]
+    contracts: Option<String>,
+    /// Where events come in and the API is; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR")]
+    http: Option<String>,
+    /// Where Kafka clients connect.
+    #[arg(long, value_name = "ADDR")]
+    kafka: Option<String>,
+    /// Where metrics and health are.
+    #[arg(long, value_name = "ADDR")]
+    ops: Option<String>,
+    /// A file of settings; those it does not have keep their default.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One of Kafka's own settings; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    kafka_set: Vec<String>,
+    /// The secret of a provider's webhooks, such as `github=env:NAME` or `github=file:PATH`.
+    #[arg(long, value_name = "SOURCE=REFERENCE")]
+    source_secret: Vec<String>,
+}
+
+impl Settings {
+    /// Puts default, file, environment and flags together.
+    ///
+    /// # Errors
+    /// All that is wrong in them.
+    pub(crate) fn settle(self) -> Result<Config, Failure> {
+        let mut layers = Layers::default();
+        if let Some(file) = &self.config {
+            let name = || format!("configuration file `{}`", file.display());
+            layers = layers.file(file).with_context(name)?;
+        }
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        layers = layers
+            .environment(variables)
+            .flag("--data", "data", self.data)
+            .flag("--contracts", "contracts", self.contracts)
+            .flag("--http", "ingress.listen", self.http)
+            .flag("--kafka", "kafka.listen", self.kafka)
+            .flag("--ops", "operations.listen", self.ops);
+        for setting in self.kafka_set {
+            let (name, value) = pair("--kafka-set", "KEY=VALUE", &setting)?;
+            let key = format!("kafka.settings.{name}");
+            layers = layers.flag("--kafka-set", &key, Some(value));
+        }
+        for secret in self.source_secret {
+            let (source, reference) = pair("--source-secret", "SOURCE=REFERENCE", &secret)?;
+            let key = format!("sources.{source}.secret");
+            layers = layers.flag("--source-secret", &key, Some(reference));
+        }
+        layers
+            .settle()
+            .map_err(|found| Failure::of_findings(Exit::Usage, found))
+    }
+}
+
+/// Takes `A=B` apart. The text may be a secret, so a message does not repeat it.
+fn pair(flag: &str, form: &str, text: &str) -> Result<(String, String), Failure> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        None => Err(Failure::new(
+            Exit::Usage,
+            format!("flag `{flag}` takes `{form}`"),
+        )),
+    }
+}

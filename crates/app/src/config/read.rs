@@ -1,0 +1,206 @@
+//! From texts to typed settings: each parsed once, every mistake told with its place.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use tidegate_contract::Diagnostic;
+use tidegate_contract::units::{ByteSize, Duration};
+
+use super::layers::{KAFKA, Written};
+use super::{Config, Ingress, Kafka, KafkaSetting, Log, Operations};
+
+/// The write-ahead log begins with so many segments.
+const FIRST_SEGMENTS: u64 = 2;
+
+/// Makes the settings; `problems` were found before.
+pub(super) fn config(
+    mut values: BTreeMap<String, Written>,
+    problems: Vec<Diagnostic>,
+) -> Result<Config, Vec<Diagnostic>> {
+    let below = format!("{KAFKA}.");
+    let of_kafka = values
+        .extract_if(.., |key, _| key.starts_with(&below))
+        .filter_map(|(key, written)| {
+            Some(KafkaSetting {
+                name: key[below.len()..].to_owned(),
+                value: written.text?,
+                origin: written.place.to_string(),
+            })
+        });
+    let settings = of_kafka.collect();
+    let mut read = Reader { values, problems };
+    let config = read.config(settings);
+    read.finish(config)
+}
+
+struct Reader {
+    values: BTreeMap<String, Written>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Reader {
+    /// Reads every setting. `None` stands for one that is wrong and was taken down.
+    fn config(&mut self, kafka_settings: Vec<KafkaSetting>) -> Option<Config> {
+        let data = self.optional("data");
+        let contracts = self.optional("contracts");
+        let github_secret = self.optional("sources.github.secret");
+        let ingress = self.ingress();
+        let kafka = self.value("kafka.listen");
+        let operations = self.value("operations.listen");
+        let log = self.log();
+        Some(Config {
+            data: data?,
+            contracts: contracts?,
+            ingress: ingress?,
+            github_secret: github_secret?,
+            kafka: Kafka {
+                listen: kafka?,
+                settings: kafka_settings,
+            },
+            operations: Operations {
+                listen: operations?,
+            },
+            log: log?,
+        })
+    }
+
+    fn ingress(&mut self) -> Option<Ingress> {
+        let listen = self.value("ingress.listen");
+        let max_connections = self.count("ingress.max_connections", 1_000_000);
+        let header_timeout = self.duration("ingress.header_timeout");
+        let body_timeout = self.duration("ingress.body_timeout");
+        let answer_deadline = self.duration("ingress.answer_deadline");
+        let drain_timeout = self.duration("ingress.drain_timeout");
+        let max_event = self.memory("ingress.max_event");
+        let max_batch = self.memory("ingress.max_batch");
+        let max_batch_events = self.count("ingress.max_batch_events", 100_000);
+        let max_inflight = self.memory("ingress.max_inflight");
+        let ingress = Ingress {
+            listen: listen?,
+            max_connections: max_connections?,
+            header_timeout: header_timeout?,
+            body_timeout: body_timeout?,
+            answer_deadline: answer_deadline?,
+            drain_timeout: drain_timeout?,
+            max_event_bytes: max_event?,
+            max_batch_bytes: max_batch?,
+            max_batch_events: max_batch_events?,
+            max_inflight_bytes: max_inflight?,
+        };
+        let largest = ingress.max_batch_bytes.max(ingress.max_event_bytes);
+        if ingress.max_inflight_bytes < largest {
+            let message = "`ingress.max_inflight` holds not even one body of the largest size";
+            self.refuse("ingress.max_inflight", message.to_owned());
+        }
+        Some(ingress)
+    }
+
+    fn log(&mut self) -> Option<Log> {
+        let segment = self.bytes("log.wal.segment");
+        let budget = self.bytes("log.wal.budget");
+        let writes_in_flight = self.count("log.wal.writes_in_flight", 64);
+        let hot_memory = self.memory("log.hot_memory");
+        let claims_budget = self.bytes("log.claims_budget");
+        let ship_size = self.bytes("log.ship.size");
+        let ship_after = self.duration("log.ship.after");
+        let checkpoint_size = self.bytes("log.checkpoint.size");
+        let checkpoint_after = self.duration("log.checkpoint.after");
+        let checkpoint_objects = self.count("log.checkpoint.objects", 10_000);
+        let delete_after = self.duration("log.delete_after");
+        let (segment, budget) = (segment?, budget?);
+        if budget < FIRST_SEGMENTS * segment {
+            let message = format!(
+                "`log.wal.budget` holds fewer than {FIRST_SEGMENTS} segments of `log.wal.segment`"
+            );
+            self.refuse("log.wal.budget", message);
+        }
+        Some(Log {
+            wal_segment_bytes: segment,
+            wal_budget_bytes: budget,
+            writes_in_flight: writes_in_flight?,
+            hot_memory_bytes: hot_memory?,
+            claims_budget_bytes: claims_budget?,
+            ship_bytes: ship_size?,
+            ship_after: ship_after?,
+            checkpoint_bytes: checkpoint_size?,
+            checkpoint_after: checkpoint_after?,
+            checkpoint_objects: u64::try_from(checkpoint_objects?).expect("it is at most 10,000"),
+            delete_after: delete_after?,
+        })
+    }
+
+    /// Reads a setting that may be `null`.
+    fn optional<T: FromStr<Err: Display>>(&mut self, key: &str) -> Option<Option<T>> {
+        let written = self
+            .values
+            .get(key)
+            .expect("the default declares every key");
+        let Some(text) = &written.text else {
+            return Some(None);
+        };
+        match text.parse() {
+            Ok(value) => Some(Some(value)),
+            Err(error) => {
+                self.refuse(key, format!("`{key}`: {error}"));
+                None
+            }
+        }
+    }
+
+    fn value<T: FromStr<Err: Display>>(&mut self, key: &str) -> Option<T> {
+        let value = self.optional(key)?;
+        if value.is_none() {
+            self.refuse(key, format!("`{key}` needs a value"));
+        }
+        value
+    }
+
+    fn duration(&mut self, key: &str) -> Option<std::time::Duration> {
+        self.value::<Duration>(key).map(Into::into)
+    }
+
+    fn bytes(&mut self, key: &str) -> Option<u64> {
+        self.value::<ByteSize>(key).map(ByteSize::as_bytes)
+    }
+
+    /// Reads a size of something kept in memory.
+    fn memory(&mut self, key: &str) -> Option<usize> {
+        let bytes = self.bytes(key)?;
+        usize::try_from(bytes).ok()
+    }
+
+    fn count(&mut self, key: &str, most: usize) -> Option<usize> {
+        let count: String = self.value(key)?;
+        match count.parse() {
+            Ok(count) if (1..=most).contains(&count) => Some(count),
+            _ => {
+                self.refuse(
+                    key,
+                    format!("`{key}`: `{count}` is not a number from 1 to {most}"),
+                );
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, key: &str, message: String) {
+        let mut problem = self.values[key].place.error(message, None);
+        if key.ends_with(".secret") {
+            // The line may hold the secret itself.
+            problem.snippet = None;
+        }
+        self.problems.push(problem);
+    }
+
+    fn finish(mut self, config: Option<Config>) -> Result<Config, Vec<Diagnostic>> {
+        match config {
+            Some(config) if self.problems.is_empty() => Ok(config),
+            _ => {
+                self.problems
+                    .sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+                Err(self.problems)
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! `tidegate`: parses what was typed, runs it, ends with its exit code.
+
+mod cli;
+mod config;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let ui = cli.ui();
+    match cli.run(&ui) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui.failure(&failure);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
