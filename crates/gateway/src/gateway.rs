@@ -1,5 +1,6 @@
 //! The gateway as a whole: the log, the contracts in force, and what its rooms share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tidegate_event_log::{Log, LogError, TopicSpec};
 
 use crate::clock::{Clock, Ids};
 use crate::ingress::body::Inflight;
-use crate::ingress::lane::{Lane, Lanes};
+use crate::ingress::lane::{Lane, Lanes, topic_spec};
 use crate::ingress::{Context, quarantine};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -47,6 +48,9 @@ pub enum StartError {
         /// What the log says.
         source: LogError,
     },
+    /// The log does not say which topics there are.
+    #[error("the log's topics cannot be listed")]
+    Topics(#[source] LogError),
     /// A setting cannot be used.
     #[error("`{0}` is not a header's name")]
     HeaderName(String),
@@ -112,16 +116,35 @@ impl Gateway {
     /// # Errors
     /// A topic cannot be created; the old contracts stay in force.
     pub async fn replace_contracts(&self, contracts: &Contracts) -> Result<(), StartError> {
-        let lanes = Lanes::new(contracts, &self.metrics);
-        for lane in lanes.iter() {
-            self.create_topic(lane.topic_spec()).await?;
+        let mut partitions = self.partitions().await?;
+        for contract in contracts {
+            let spec = topic_spec(contract);
+            if !partitions.contains_key(&spec.name) {
+                self.create_topic(spec).await?;
+            }
         }
+        if contracts
+            .iter()
+            .any(|contract| !partitions.contains_key(&contract.topic.name))
+        {
+            partitions = self.partitions().await?;
+        }
+        let lanes = Lanes::new(contracts, &partitions, &self.metrics);
         self.lanes.store(Arc::new(lanes));
         Ok(())
     }
 
+    /// Returns how many partitions each topic has.
+    async fn partitions(&self) -> Result<HashMap<String, i32>, StartError> {
+        let topics = self.log.topics().await.map_err(StartError::Topics)?;
+        Ok(topics
+            .into_iter()
+            .map(|topic| (topic.name, topic.partitions))
+            .collect())
+    }
+
     /// Makes a topic, unless it is there. One that is there keeps its settings.
-    pub(crate) async fn create_topic(&self, spec: TopicSpec) -> Result<(), StartError> {
+    async fn create_topic(&self, spec: TopicSpec) -> Result<(), StartError> {
         let topic = spec.name.clone();
         match self.log.create_topic(spec).await {
             Ok(_) | Err(LogError::Conflict(_)) => Ok(()),
@@ -135,7 +158,7 @@ impl Gateway {
 
     /// Makes the topics of a lane again after somebody deleted them.
     pub(crate) async fn restore_topics(&self, lane: &Lane) {
-        for spec in [lane.topic_spec(), quarantine::topic_spec()] {
+        for spec in [topic_spec(&lane.contract), quarantine::topic_spec()] {
             if let Err(error) = self.create_topic(spec).await {
                 tracing::error!(error = %error, "a deleted topic cannot be made again");
             }

@@ -411,7 +411,7 @@ impl Draft {
             source: self.source.clone(),
             event_type: self.lane.event_type.clone(),
             contract: self.lane.name.clone(),
-            topic: Bytes::copy_from_slice(self.lane.topic().as_bytes()),
+            topic: self.lane.topic.clone(),
             place: appended.place,
             duplicate,
         }

@@ -31,9 +31,7 @@ impl<'a> Context<'a> {
             .get("x-request-id")
             .and_then(|value| value.to_str().ok());
         let request_id = match own {
-            Some(id) if (1..=MAX_REQUEST_ID).contains(&id.len()) && !id.contains(' ') => {
-                id.to_owned()
-            }
+            Some(id) if is_request_id(id) => id.to_owned(),
             _ => gateway.ids.next(received_ms).to_string(),
         };
         let deadline = Instant::now() + gateway.settings.answer_deadline;
@@ -80,6 +78,14 @@ impl<'a> Context<'a> {
     pub(crate) fn problem(&self, problem: Problem) -> Response<Body> {
         problem.into_response(self.occurrence())
     }
+}
+
+/// A caller's id becomes part of a URI, so it holds what a path segment may (RFC 3986 §3.3).
+fn is_request_id(id: &str) -> bool {
+    (1..=MAX_REQUEST_ID).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~:@+=".contains(&b))
 }
 
 fn is_traceparent(text: &str) -> bool {

@@ -25,6 +25,7 @@ pub(crate) struct Lane {
     pub(crate) window: Duration,
     /// Prepared values of headers.
     pub(crate) name: Bytes,
+    pub(crate) topic: Bytes,
     pub(crate) version: Bytes,
     pub(crate) event_type: Bytes,
     partitions: i32,
@@ -32,7 +33,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    fn new(contract: &Arc<EventContract>, metrics: &Metrics) -> Self {
+    fn new(contract: &Arc<EventContract>, metrics: &Metrics, partitions: i32) -> Self {
         Self {
             counters: metrics.lane(&contract.name),
             max_data_bytes: usize::try_from(contract.topic.max_message.as_bytes())
@@ -41,9 +42,8 @@ impl Lane {
             name: Bytes::from(contract.name.clone()),
             version: Bytes::from(contract.version.to_string()),
             event_type: Bytes::from(contract.event.event_type.clone()),
-            partitions: i32::try_from(contract.topic.partitions)
-                .unwrap_or(i32::MAX)
-                .max(1),
+            partitions: partitions.max(1),
+            topic: Bytes::from(contract.topic.name.clone()),
             turn: AtomicUsize::new(0),
             contract: Arc::clone(contract),
         }
@@ -59,25 +59,25 @@ impl Lane {
         let count = usize::try_from(self.partitions).expect("positive since `new`");
         i32::try_from(turn % count).expect("less than an i32")
     }
+}
 
-    /// Returns the topic as the contract wants it.
-    pub(crate) fn topic_spec(&self) -> TopicSpec {
-        let topic = &self.contract.topic;
-        let max_message = topic
-            .max_message
-            .as_bytes()
-            .saturating_add(ENVELOPE_BYTES as u64);
-        TopicSpec {
-            name: topic.name.clone(),
-            partitions: Some(self.partitions),
-            config: TopicConfig::from([
-                (
-                    "retention.ms".to_owned(),
-                    topic.retention.as_ms().to_string(),
-                ),
-                ("max.message.bytes".to_owned(), max_message.to_string()),
-            ]),
-        }
+/// Returns the topic as a contract wants it.
+pub(crate) fn topic_spec(contract: &EventContract) -> TopicSpec {
+    let topic = &contract.topic;
+    let max_message = topic
+        .max_message
+        .as_bytes()
+        .saturating_add(ENVELOPE_BYTES as u64);
+    TopicSpec {
+        name: topic.name.clone(),
+        partitions: i32::try_from(topic.partitions).ok(),
+        config: TopicConfig::from([
+            (
+                "retention.ms".to_owned(),
+                topic.retention.as_ms().to_string(),
+            ),
+            ("max.message.bytes".to_owned(), max_message.to_string()),
+        ]),
     }
 }
 
@@ -92,10 +92,16 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub(crate) fn new(contracts: &Contracts, metrics: &Metrics) -> Self {
+    /// Makes the lanes of contracts whose topics are there, with the partitions they really have.
+    pub(crate) fn new(
+        contracts: &Contracts,
+        partitions: &HashMap<String, i32>,
+        metrics: &Metrics,
+    ) -> Self {
         let mut lanes = Self::default();
         for contract in contracts {
-            let lane = Arc::new(Lane::new(contract, metrics));
+            let partitions = partitions.get(&contract.topic.name).copied().unwrap_or(1);
+            let lane = Arc::new(Lane::new(contract, metrics, partitions));
             lanes.largest_data_bytes = lanes.largest_data_bytes.max(lane.max_data_bytes);
             lanes
                 .by_name

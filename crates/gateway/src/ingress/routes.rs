@@ -310,6 +310,13 @@ struct EventResult<'a> {
     problem: Option<serde_json::Value>,
 }
 
+#[derive(Serialize)]
+struct BatchView<'a> {
+    #[serde(flatten)]
+    problem: Option<serde_json::Value>,
+    results: &'a [EventResult<'a>],
+}
+
 /// Answers for a batch: 202 if all are stored, 207 if some are, else the status they share; 207
 /// too if they share none, since one status would be a lie about some.
 fn batch_answer(
@@ -341,20 +348,19 @@ fn batch_answer(
     } else {
         207
     };
-    let results = serde_json::json!({ "results": views });
-    let first_problem = results_problem(&views, status);
-    let (media_type, body) = match first_problem {
-        Some(serde_json::Value::Object(mut problem)) => {
-            problem.insert("results".to_owned(), results["results"].clone());
-            (
-                "application/problem+json",
-                serde_json::Value::Object(problem),
-            )
-        }
-        _ => ("application/json", results),
+    // When none is stored, the batch as a whole is a problem: the first one's, with all results.
+    let problem = (status >= 400).then(|| views[0].problem.clone()).flatten();
+    let media_type = if problem.is_some() {
+        "application/problem+json"
+    } else {
+        "application/json"
     };
+    let bytes = serde_json::to_vec(&BatchView {
+        problem,
+        results: &views,
+    })
+    .expect("strings and numbers only");
     let status = StatusCode::from_u16(status).expect("a status of ours");
-    let bytes = serde_json::to_vec(&body).expect("strings and numbers only");
     let mut response = (status, bytes).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -363,14 +369,6 @@ fn batch_answer(
     }
     insert_request_id(headers, context);
     response
-}
-
-/// When none is stored, the batch as a whole is a problem: the first one's, with all results.
-fn results_problem(views: &[EventResult<'_>], status: u16) -> Option<serde_json::Value> {
-    let is_problem = status >= 400;
-    is_problem
-        .then(|| views.first().and_then(|view| view.problem.clone()))
-        .flatten()
 }
 
 async fn get_receipt(

@@ -183,3 +183,23 @@ async fn events_of_a_key_keep_their_order() {
         .collect();
     assert_eq!(ids, (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_topic_that_is_there_is_used_as_it_is() {
+    use tidegate_event_log::{Log as _, TopicConfig, TopicSpec};
+
+    let gateway = start().await;
+    gateway.log.delete_topic("meters").await.unwrap();
+    let spec = TopicSpec {
+        name: "meters".to_owned(),
+        partitions: Some(1),
+        config: TopicConfig::new(),
+    };
+    gateway.log.create_topic(spec).await.unwrap();
+    gateway.reload().await;
+    for n in 0..5 {
+        let body = format!("{{\"total\":{n}}}");
+        gateway.plain("meters", None, &body).await.accepted(false);
+    }
+    assert_eq!(gateway.records("meters").await.len(), 5);
+}

@@ -375,6 +375,14 @@ impl Running {
         count
     }
 
+    /// Puts the same contracts in force again.
+    pub(crate) async fn reload(&self) {
+        self.gateway
+            .replace_contracts(&contracts(ORDER))
+            .await
+            .unwrap();
+    }
+
     pub(crate) async fn stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
     }
