@@ -48,6 +48,9 @@ pub struct Violation {
     pub errors: Vec<Reason>,
     /// How many more there are.
     pub more: usize,
+    /// The id at the contract's `event.id`, if the data has one that may be an id: a repeat of the
+    /// same bad event has it too.
+    pub id: Option<String>,
     /// What becomes of the event. `Reject` also where the contract says `quarantine` but the event
     /// is not one to keep: the contract is not in force, or the data is larger than it allows.
     pub on_invalid: OnInvalid,
@@ -125,6 +128,26 @@ impl Reasons {
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
+
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn more_than_kept(&self) -> usize {
+        self.more
+    }
+}
+
+#[cfg(test)]
+impl std::fmt::Display for Reasons {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts = self
+            .kept
+            .iter()
+            .map(|r| format!("{} {} ({})", r.pointer, r.detail, r.rule));
+        f.write_str(&texts.collect::<Vec<_>>().join("; "))
+    }
 }
 
 impl EventContract {
@@ -137,15 +160,16 @@ impl EventContract {
     /// Every rule that the event breaks, and what the contract says is to become of it.
     pub fn check(&self, event: &Event, received_at_ms: i64) -> Result<Checked, Violation> {
         if !self.lifecycle.accepts_events() {
-            let detail = format!(
-                "the contract is a `{}`, which takes no events",
-                self.lifecycle
-            );
+            let detail = format!("the contract is `{}` and takes no events", self.lifecycle);
             return Err(self.refuse(Reason::new("#", detail, "lifecycle"), OnInvalid::Reject));
         }
         let data = self.parse(event)?;
         let mut reasons = Reasons::default();
         self.check_attributes(event, &mut reasons);
+        let key = self.key_of(&data, &mut reasons);
+        let id = self.id_of(event, &data, &mut reasons);
+        let time_ms = self.time_of(event, &data, received_at_ms, &mut reasons);
+        // Last, so that its many reasons cannot crowd out the few of the others.
         if self.schema.json.check(&data, &mut reasons).is_err() {
             // Loading checks schemas, so this is a schema that only compiling finds broken. The
             // event cannot be judged: it is kept if the contract keeps such, and its owner learns.
@@ -155,11 +179,8 @@ impl EventContract {
                 "schema",
             ));
         }
-        let key = self.key_of(&data, &mut reasons);
-        let id = self.id_of(event, &data, &mut reasons);
-        let time_ms = self.time_of(event, &data, received_at_ms, &mut reasons);
         if !reasons.is_empty() {
-            return Err(self.violation(reasons, self.ingress.on_invalid));
+            return Err(self.violation(reasons, id, self.ingress.on_invalid));
         }
         let placement = match self.key.ordering {
             Ordering::PerKey | Ordering::PerPartition => Placement::ByKey,
@@ -237,7 +258,9 @@ impl EventContract {
         if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
             let detail = format!("must have 1 to {MAX_ID_BYTES} bytes and no control characters");
             reasons.push(Reason::new(from.pointer(), detail, "event.id"));
-        } else if !event.id.is_empty() && event.id != id {
+            return None;
+        }
+        if !event.id.is_empty() && event.id != id {
             reasons.push(Reason::new(
                 "#/id",
                 format!("must be the value of `{from}`"),
@@ -295,21 +318,20 @@ impl EventContract {
     }
 
     fn refuse(&self, reason: Reason, on_invalid: OnInvalid) -> Violation {
-        self.violation(
-            Reasons {
-                kept: vec![reason],
-                more: 0,
-            },
-            on_invalid,
-        )
+        let reasons = Reasons {
+            kept: vec![reason],
+            more: 0,
+        };
+        self.violation(reasons, None, on_invalid)
     }
 
-    fn violation(&self, reasons: Reasons, on_invalid: OnInvalid) -> Violation {
+    fn violation(&self, reasons: Reasons, id: Option<String>, on_invalid: OnInvalid) -> Violation {
         let Reasons { kept: errors, more } = reasons;
         Violation {
             contract: self.name.clone(),
             errors,
             more,
+            id,
             on_invalid,
         }
     }

@@ -18,6 +18,9 @@ pub mod path;
 pub mod schema;
 pub mod units;
 
+#[cfg(test)]
+mod tests;
+
 pub use check::{Checked, Placement, Reason, Violation};
 pub use event::Event;
 pub use load::{Diagnostic, Diagnostics, Level};

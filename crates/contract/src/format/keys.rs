@@ -148,7 +148,7 @@ static API_VERSIONS: &[Word] = &[word(API_VERSION, "the first version of the for
 const API_VERSION_KEY: Key = required(
     "apiVersion",
     Form::Word(API_VERSIONS),
-    "version of this format",
+    "the version of this format",
 );
 const KIND_KEY: Key = required("kind", Form::Word(KINDS), "what this document declares");
 

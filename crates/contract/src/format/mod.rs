@@ -5,6 +5,9 @@
 pub(crate) mod keys;
 mod schema;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::OnceLock;
 
 use crate::model::Class;

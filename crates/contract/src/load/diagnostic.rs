@@ -85,6 +85,9 @@ impl fmt::Display for Diagnostic {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
         write!(f, ": {}", self.message)?;
+        if let Some(rule) = self.rule {
+            write!(f, " [{rule}]")?;
+        }
         if let Some(snippet) = &self.snippet {
             let number = self.line.to_string();
             write!(f, "\n{number} | {}", snippet.line.trim_end())?;

@@ -133,6 +133,9 @@ fn load(
     set.finish()
 }
 
+/// The key of a document's name.
+const NAME: &str = "metadata.name";
+
 /// What has been read so far.
 struct Set<'a> {
     found: Diagnostics,
@@ -230,8 +233,8 @@ impl<'a> Set<'a> {
     fn finish(mut self) -> Result<Contracts, Diagnostics> {
         let teams = std::mem::take(&mut self.teams);
         let contracts = std::mem::take(&mut self.contracts);
-        self.refuse_twice(&teams, "a team", "metadata.name", |team| &team.name);
-        self.refuse_twice(&contracts, "a contract", "metadata.name", |c| &c.name);
+        self.refuse_twice(&teams, "a team", NAME, |team| &team.name);
+        self.refuse_twice(&contracts, "a contract", NAME, |c| &c.name);
         self.refuse_twice(&contracts, "the event type", "spec.event.type", |c| {
             &c.event.event_type
         });
@@ -277,6 +280,11 @@ impl<'a> Set<'a> {
                 first.insert(value, read);
                 continue;
             };
+            // Whoever shares the name shares its defaults too; once is enough.
+            let shares_name = earlier.written.get(NAME) == read.written.get(NAME);
+            if key != NAME && shares_name {
+                continue;
+            }
             let message = format!(
                 "there is {what} `{value}` already, at {}:{}",
                 earlier.file.name,

@@ -46,7 +46,11 @@ pub(crate) fn read(
         found,
         written: Written::default(),
     };
-    reading.map(keys, root, "");
+    let start = Place {
+        width: 1,
+        ..root.place
+    };
+    reading.map(keys, root, "", start);
     let written = reading.written;
     (found.len() == before).then_some(written)
 }
@@ -108,7 +112,8 @@ impl Reading<'_> {
         self.found.push(self.file.error(place, message, hint));
     }
 
-    fn map(&mut self, keys: &'static [Key], node: &Node, path: &str) {
+    /// Reads a map; what it lacks is reported at `name`, its own key.
+    fn map(&mut self, keys: &'static [Key], node: &Node, path: &str, name: Place) {
         let Value::Map(entries) = &node.value else {
             let names: Vec<&str> = known(keys).map(|k| k.name).collect();
             let message = format!("{} takes a map, not {}", subject(path), node.what());
@@ -119,19 +124,19 @@ impl Reading<'_> {
             );
             return;
         };
-        for (name, value) in entries {
-            match keys.iter().find(|key| key.name == name.text) {
-                Some(key) => self.key(key, name.place, value, &join(path, key.name)),
+        for (written, value) in entries {
+            match keys.iter().find(|key| key.name == written.text) {
+                Some(key) => self.key(key, written.place, value, &join(path, key.name)),
                 None => {
-                    let (message, hint) = self.unknown(keys, &name.text, path);
-                    self.error(name.place, message, Some(hint));
+                    let (message, hint) = self.unknown(keys, &written.text, path);
+                    self.error(written.place, message, Some(hint));
                 }
             }
         }
         for key in keys {
-            let absent = !entries.iter().any(|(name, _)| name.text == key.name);
+            let absent = !entries.iter().any(|(written, _)| written.text == key.name);
             if absent && matches!(key.presence, Presence::Required) {
-                self.missing(key, node.place, &join(path, key.name));
+                self.missing(key, name, &join(path, key.name));
             }
         }
     }
@@ -147,12 +152,8 @@ impl Reading<'_> {
             }
             return;
         }
-        let place = Place { width: 1, ..place };
-        self.error(
-            place,
-            format!("`{path}` is missing"),
-            Some(format!("it is {}", key.help)),
-        );
+        let hint = format!("add `{}`, {}", key.name, key.help);
+        self.error(place, format!("`{path}` is missing"), Some(hint));
     }
 
     fn key(&mut self, key: &'static Key, name: Place, node: &Node, path: &str) {
@@ -167,7 +168,7 @@ impl Reading<'_> {
             return;
         }
         let text = match &key.form {
-            Form::Map(inner) => return self.map(inner, node, path),
+            Form::Map(inner) => return self.map(inner, node, path, name),
             Form::Text {
                 pattern,
                 max_chars,

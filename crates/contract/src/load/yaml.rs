@@ -107,6 +107,9 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
 
 /// The library's message without the place it appends, which stands before ours.
 fn plain_message(error: &serde_saphyr::Error) -> String {
+    if let serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } = error {
+        return format!("key `{key}` stands here twice");
+    }
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
     let end = first.find(" at line ").unwrap_or(first.len());

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use jsonschema::{Draft, PatternOptions, Registry, ValidationOptions, Validator};
 use serde_json::Value;
 
+use super::data::{At, Data, Errors};
 use super::reasons;
 use crate::check::Reason;
 
@@ -172,7 +173,7 @@ pub struct JsonSchema {
     file: Arc<SchemaFile>,
     /// A URI fragment: `#`, then perhaps a JSON Pointer.
     fragment: String,
-    compiled: OnceLock<Result<Validator, SchemaError>>,
+    compiled: OnceLock<Result<Validator<Data>, SchemaError>>,
 }
 
 impl JsonSchema {
@@ -202,7 +203,7 @@ impl JsonSchema {
         self.validator().map(|_| ()).map_err(Clone::clone)
     }
 
-    pub(crate) fn validator(&self) -> Result<&Validator, &SchemaError> {
+    pub(super) fn validator(&self) -> Result<&Validator<Data>, &SchemaError> {
         let build = || {
             let reference = format!("{BASE_URI}{}", self.fragment);
             options()
@@ -225,22 +226,31 @@ impl JsonSchema {
     ) -> Result<(), &SchemaError> {
         let validator = self.validator()?;
         // The quick question first: nearly every event is valid.
-        if !validator.is_valid(data) {
-            reasons::collect(validator.iter_errors(data), into);
-            if into.is_empty() {
-                // The library's two answers must agree; if they do not, the strict one counts.
-                into.push(Reason::new("#/data", "breaks its schema", "schema"));
+        if !validator.is_valid(At::unlimited(data)) {
+            let before = into.len();
+            let errors = Errors::default();
+            reasons::collect(validator.iter_errors(At::limited(data, &errors)), into);
+            if into.len() == before {
+                // So many errors that none can be told, or two answers that differ: the strict one
+                // counts.
+                into.push(Reason::new(
+                    "#/data",
+                    "breaks its schema in too many ways",
+                    "schema",
+                ));
+            } else if errors.overflowed() {
+                into.more();
             }
         }
         Ok(())
     }
 }
 
-fn options<'r>() -> ValidationOptions<'r> {
+fn options<'r>() -> ValidationOptions<'r, Arc<dyn jsonschema::Retrieve>, Data> {
     let patterns = PatternOptions::regex()
         .size_limit(MAX_PATTERN_BYTES)
         .dfa_size_limit(MAX_PATTERN_BYTES);
-    jsonschema::options()
+    jsonschema::options_for::<Data>()
         .with_retriever(Nowhere)
         .with_pattern_options(patterns)
         .should_validate_formats(false)

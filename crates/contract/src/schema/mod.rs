@@ -1,5 +1,6 @@
 //! Schemas of event data, a file a language. Compiled on first use, kept for good.
 
+mod data;
 pub mod json;
 mod reasons;
 

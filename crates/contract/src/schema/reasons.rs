@@ -5,6 +5,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
+use super::data;
 use crate::check::{Reason, Reasons, push_pointer_name};
 
 /// How deep alternatives inside alternatives are followed for the reasons of the nearest one.
@@ -16,13 +17,16 @@ pub(super) fn collect<'e>(errors: impl Iterator<Item = ValidationError<'e>>, int
     for error in errors {
         if into.is_full() {
             into.more();
-            return;
+        } else {
+            explain(&error, 0, into);
         }
-        explain(&error, 0, into);
     }
 }
 
 fn explain(error: &ValidationError<'_>, depth: usize, into: &mut Reasons) {
+    if !data::is_true(error.instance()) {
+        return;
+    }
     let pointer = || fragment("#/data", error.instance_path().as_str());
     let rule = || format!("schema:{}", error.kind().keyword());
     let below = |name: &str| {
@@ -52,34 +56,67 @@ fn explain(error: &ValidationError<'_>, depth: usize, into: &mut Reasons) {
                 None => into.push(Reason::new(pointer(), detail(error.kind()), rule())),
             }
         }
+        // With nothing but `additionalProperties: false` the library blames the object.
+        ValidationErrorKind::FalseSchema
+            if error
+                .schema_path()
+                .as_str()
+                .ends_with("/additionalProperties") =>
+        {
+            let detail = "has a property that is not allowed";
+            into.push(Reason::new(
+                pointer(),
+                detail,
+                "schema:additionalProperties",
+            ));
+        }
         kind => into.push(Reason::new(pointer(), detail(kind), rule())),
     }
 }
 
-/// Chooses the alternative that was most likely meant: one whose distinguishing words (`const`,
-/// `enum`, a type) fit near the top, then the one with the fewest errors.
+/// Chooses the alternative that was most likely meant: one whose distinguishing words fit, then the
+/// one with the fewest errors.
 fn nearest<'c>(
     branches: &'c [Vec<ValidationError<'static>>],
     at: &str,
 ) -> Option<&'c [ValidationError<'static>]> {
-    let depth = at.matches('/').count();
-    let weight = |branch: &Vec<ValidationError<'static>>| {
-        let other = branch.iter().filter(|error| {
-            let distinguishes = matches!(
-                error.kind(),
-                ValidationErrorKind::Constant { .. }
-                    | ValidationErrorKind::Enum { .. }
-                    | ValidationErrorKind::Type { .. }
-            );
-            distinguishes && error.instance_path().as_str().matches('/').count() <= depth + 1
-        });
-        (other.count(), branch.len())
-    };
-    branches
-        .iter()
-        .filter(|b| !b.is_empty())
-        .min_by_key(|b| weight(b))
+    let meant = branches.iter().filter(|branch| !branch.is_empty());
+    meant
+        .min_by_key(|branch| distance(branch, levels(at), 0))
         .map(Vec::as_slice)
+}
+
+/// Says how far data is from an alternative: how many of its distinguishing words do not fit, then
+/// how many errors there are. Such a word is a `const` or `enum` right below the alternative, as
+/// `action` or `kind` often are, or its own type.
+fn distance(branch: &[ValidationError<'static>], level: usize, depth: usize) -> (usize, usize) {
+    let mut sum = (0, 0);
+    for error in branch {
+        let below = levels(error.instance_path().as_str()).saturating_sub(level);
+        let other = match error.kind() {
+            ValidationErrorKind::Constant { .. } | ValidationErrorKind::Enum { .. } => below <= 1,
+            ValidationErrorKind::Type { .. } => below == 0,
+            ValidationErrorKind::AnyOf { context }
+            | ValidationErrorKind::OneOfNotValid { context }
+                if depth < MAX_DEPTH =>
+            {
+                let branches = context.iter().filter(|branch| !branch.is_empty());
+                let inner = branches
+                    .map(|branch| distance(branch, level, depth + 1))
+                    .min();
+                let (others, errors) = inner.unwrap_or_default();
+                sum = (sum.0 + others, sum.1 + errors);
+                continue;
+            }
+            _ => false,
+        };
+        sum = (sum.0 + usize::from(other), sum.1 + 1);
+    }
+    sum
+}
+
+fn levels(pointer: &str) -> usize {
+    pointer.matches('/').count()
 }
 
 /// Says what the data must be, in the schema's words.
@@ -98,7 +135,10 @@ pub(super) fn detail(kind: &ValidationErrorKind) -> String {
         }
         Kind::OneOfMultipleValid { .. } => "fits more than one of the alternatives".to_owned(),
         Kind::Constant { expected_value } => format!("must be {}", quote(expected_value)),
-        Kind::Enum { options } => format!("must be one of {}", quote(options)),
+        Kind::Enum { options } => match options.as_array().map(Vec::as_slice) {
+            Some([only]) => format!("must be {}", quote(only)),
+            _ => format!("must be one of {}", quote(options)),
+        },
         Kind::Type {
             kind: TypeKind::Single(kind),
         } => format!("must be {}", type_name(*kind)),
