@@ -28,7 +28,7 @@ const SEGMENT_MAGIC: u64 = u64::from_le_bytes(*b"TGWALSEG");
 const GROUP_MAGIC: u32 = u32::from_le_bytes(*b"TGGR");
 
 /// The bytes of a batch that [`GroupHeader::meta_crc`] covers: its header, place and CRC included.
-pub(super) const COVERED_BATCH_BYTES: usize = 61;
+pub(super) const COVERED_BATCH_BYTES: usize = crate::batch::HEADER_BYTES;
 
 /// Flags of a record.
 pub mod flags {

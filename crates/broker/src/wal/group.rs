@@ -10,6 +10,7 @@ use super::format::{
     GROUP_HEADER_BYTES, GroupHeader, MAX_GROUP_BYTES, RECORD_HEADER_BYTES, RecordHeader,
     RecordKind, flags, padded, position_in_group,
 };
+use crate::batch::seal_crc;
 use crate::env::BLOCK_BYTES;
 use crate::env::aligned::AlignedBuffer;
 
@@ -209,12 +210,6 @@ impl SealedGroup {
             len,
         }
     }
-}
-
-/// Computes and stores the CRC-32C of a v2 record batch: at 17, over 21 to the end.
-fn seal_crc(batch: &mut [u8]) {
-    let crc = crc32c::crc32c(&batch[21..]);
-    batch[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// A group as it stands on disk: aligned, padded, with all sums.

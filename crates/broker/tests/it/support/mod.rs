@@ -1,0 +1,4 @@
+//! What several rooms of these tests stand on.
+
+pub(crate) mod disk;
+pub(crate) mod wal;
