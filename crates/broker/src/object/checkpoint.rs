@@ -39,6 +39,8 @@ pub struct CheckpointRef {
     pub stored_bytes: u64,
     /// The first object of the log that holds a record after `lsn`.
     pub log_start_seq: u64,
+    /// The runs of claims that it names: they live as long as it does.
+    pub runs: Vec<u64>,
 }
 
 impl CheckpointRef {
@@ -57,22 +59,30 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Encodes `image`, the state after record `lsn`. Takes a while: not for a thread others wait on.
+    /// Encodes `image`, the state after record `lsn`, which names `runs`. Takes a while: not for a
+    /// thread others wait on.
     pub fn encode<T: Serialize>(
         epoch: u32,
         lsn: u64,
         log_start_seq: u64,
+        runs: Vec<u64>,
         put_id: [u8; 16],
         image: &T,
     ) -> Self {
-        Self::encode_in(CHUNK_BYTES, epoch, lsn, log_start_seq, put_id, image)
+        let place = CheckpointRef {
+            epoch,
+            lsn,
+            chunks: 0,
+            stored_bytes: 0,
+            log_start_seq,
+            runs,
+        };
+        Self::encode_in(CHUNK_BYTES, place, put_id, image)
     }
 
     fn encode_in<T: Serialize>(
         chunk_bytes: usize,
-        epoch: u32,
-        lsn: u64,
-        log_start_seq: u64,
+        mut place: CheckpointRef,
         put_id: [u8; 16],
         image: &T,
     ) -> Self {
@@ -88,22 +98,16 @@ impl Checkpoint {
             header.put_u32_le(FORMAT);
             header.put_u32_le(chunk);
             header.put_u32_le(count);
-            header.put_u32_le(epoch);
-            header.put_u64_le(lsn);
+            header.put_u32_le(place.epoch);
+            header.put_u64_le(place.lsn);
             header.put_slice(&put_id);
             header.put_u64_le(body.len() as u64);
             header.put_u32_le(crc32c::crc32c(&body));
             header.put_u32_le(crc32c::crc32c(&header));
             chunks.push(Body::new(vec![header.into(), body], 0..HEADER_BYTES as u64));
         }
-        let stored_bytes = chunks.iter().map(Body::len_bytes).sum();
-        let place = CheckpointRef {
-            epoch,
-            lsn,
-            chunks: count,
-            stored_bytes,
-            log_start_seq,
-        };
+        place.chunks = count;
+        place.stored_bytes = chunks.iter().map(Body::len_bytes).sum();
         Self { place, chunks }
     }
 
@@ -288,6 +292,13 @@ mod tests {
         checkpoint.place.clone()
     }
 
+    fn empty() -> CheckpointRef {
+        place(&Checkpoint {
+            chunks: vec![],
+            ..Checkpoint::encode(1, 10, 2, vec![], [0; 16], &())
+        })
+    }
+
     /// A checkpoint of `(300_u32, "state")` as the first version stored it. Compression may change
     /// from version to version of its library; that the old form is read may not.
     const STORED: &str = "\
@@ -306,6 +317,7 @@ mod tests {
             chunks: 1,
             stored_bytes: bytes.len() as u64,
             log_start_seq: 5,
+            runs: Vec::new(),
         };
         run(async {
             let objects = in_memory();
@@ -332,7 +344,7 @@ mod tests {
         for chunk_bytes in [4093, 10_007, 40_000, 1 << 20] {
             run(async {
                 let objects = in_memory();
-                let checkpoint = Checkpoint::encode_in(chunk_bytes, 1, 10, 2, [9; 16], &image);
+                let checkpoint = Checkpoint::encode_in(chunk_bytes, empty(), [9; 16], &image);
                 let stored = checkpoint.store(&objects).await.unwrap();
                 assert_eq!(load::<Vec<u64>>(&objects, &stored).await.unwrap(), image);
                 let again = checkpoint.store(&objects).await.unwrap();
@@ -345,7 +357,7 @@ mod tests {
 
     #[test]
     fn damage_is_found() {
-        let checkpoint = Checkpoint::encode(3, 99, 5, [7; 16], &(300_u32, "state"));
+        let checkpoint = Checkpoint::encode(3, 99, 5, vec![], [7; 16], &(300_u32, "state"));
         let key = place(&checkpoint).keys().next().unwrap();
         let stored = checkpoint.chunks[0].to_vec();
         for at in 0..stored.len() {

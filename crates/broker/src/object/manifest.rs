@@ -13,8 +13,8 @@ use super::{Folder, Key, ObjectError, Objects};
 /// The newest format this version reads and the one it writes.
 const FORMAT: u32 = 1;
 
-/// Far above what a manifest needs.
-const MAX_BYTES: u64 = 64 * 1024;
+/// Far above what a manifest needs: two checkpoints with some fifty runs each.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// How many manifests are kept.
 pub const KEPT: u64 = 2;
@@ -76,6 +76,12 @@ impl Manifest {
     /// The kept checkpoints, newest first.
     pub fn checkpoints(&self) -> impl Iterator<Item = &CheckpointRef> {
         self.checkpoint.iter().chain(&self.previous)
+    }
+
+    /// Whether a kept checkpoint names this run of claims.
+    pub fn names_run(&self, id: u64) -> bool {
+        self.checkpoints()
+            .any(|checkpoint| checkpoint.runs.contains(&id))
     }
 
     /// The first object of the log that a kept checkpoint needs for replay.
@@ -206,13 +212,14 @@ mod tests {
             chunks: 1,
             stored_bytes: 128,
             log_start_seq: 4,
+            runs: vec![7],
         };
         let second = first.with_checkpoint(checkpoint, [3; 16]);
         let text = "{\"format\":1,\"id\":2,\
              \"put_id\":\"03030303030303030303030303030303\",\
              \"cluster_id\":\"01010101010101010101010101010101\",\"epoch\":1,\
              \"checkpoint\":{\"epoch\":1,\"lsn\":9,\"chunks\":1,\"stored_bytes\":128,\
-             \"log_start_seq\":4},\"previous\":null}\ncrc32c 6d71e9eb\n";
+             \"log_start_seq\":4,\"runs\":[7]},\"previous\":null}\ncrc32c 939fd933\n";
         let stored = second.encode();
         assert_eq!(String::from_utf8_lossy(&stored), text);
         assert_eq!(Manifest::decode(2, &stored).as_ref(), Ok(&second));

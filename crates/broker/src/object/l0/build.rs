@@ -61,12 +61,11 @@ pub fn build(head: &L0Head, records: impl IntoIterator<Item = L0Record>) -> L0Ob
     let mut meta = Vec::new();
     let mut next_lsn = head.first_lsn;
     for record in records {
-        let dense = record.lsn == next_lsn || head.kind == L0Kind::Data && record.lsn > next_lsn;
-        assert!(
-            dense || head.kind == L0Kind::Data && record.lsn == head.first_lsn,
-            "record {} where {next_lsn} is next",
-            record.lsn
-        );
+        let follows = match head.kind {
+            L0Kind::Log => record.lsn == next_lsn,
+            L0Kind::Data => record.lsn >= next_lsn,
+        };
+        assert!(follows, "record {} where {next_lsn} is next", record.lsn);
         next_lsn = record.lsn + 1;
         match record.body {
             L0Body::Meta(body) => {

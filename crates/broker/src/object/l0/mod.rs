@@ -9,7 +9,7 @@ mod build;
 mod format;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

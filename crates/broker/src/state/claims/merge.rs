@@ -6,7 +6,7 @@
 //! at most a quarter of the longest window in it. That makes about 40 runs for windows of a week.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use super::run::RunReader;
@@ -91,7 +91,8 @@ fn past(live: &[&RunRef], log_time_ms: i64, step: u32) -> Option<Vec<u64>> {
     Some(ripe.iter().map(|run| run.id).take(MOST_AT_ONCE).collect())
 }
 
-/// Merges runs into the run `id`, without the claims that have expired; `None` if none is left.
+/// Merges runs into the run `id`, without the claims that have expired or whose topic is not among
+/// `topics`; `None` if none is left.
 ///
 /// # Errors
 /// `NotFound`, `Corrupt`, `Unexpected`; `Unavailable`: call again with the same ids.
@@ -101,6 +102,7 @@ pub async fn merge(
     id: u64,
     put_id: [u8; 16],
     log_time_ms: i64,
+    topics: &BTreeSet<u32>,
 ) -> Result<Option<Run>, ObjectError> {
     let expected = runs.iter().map(|run| run.place().entries).sum();
     let mut writer = RunWriter::new(objects, id, put_id, expected);
@@ -120,17 +122,17 @@ pub async fn merge(
     let mut pending: Option<(ClaimKey, Entry)> = None;
     while let Some(Reverse((key, at))) = order.pop() {
         let entry = heads[at].take().expect("every run in the heap has a head");
-        match &mut pending {
-            Some((same, latest)) if *same == key => {
-                if latest.order() < entry.order() {
-                    *latest = entry;
+        if entry.is_held(log_time_ms) && topics.contains(&entry.topic) {
+            match &mut pending {
+                Some((same, latest)) if *same == key => {
+                    if latest.timestamp_ms < entry.timestamp_ms {
+                        *latest = entry;
+                    }
                 }
-            }
-            _ => {
-                if let Some((key, entry)) = pending.replace((key, entry))
-                    && entry.is_held(log_time_ms)
-                {
-                    writer.push(&key, &entry).await?;
+                _ => {
+                    if let Some((key, entry)) = pending.replace((key, entry)) {
+                        writer.push(&key, &entry).await?;
+                    }
                 }
             }
         }
@@ -139,9 +141,7 @@ pub async fn merge(
             order.push(Reverse((key, at)));
         }
     }
-    if let Some((key, entry)) = pending
-        && entry.is_held(log_time_ms)
-    {
+    if let Some((key, entry)) = pending {
         writer.push(&key, &entry).await?;
     }
     writer.finish().await

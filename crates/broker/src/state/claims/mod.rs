@@ -73,12 +73,6 @@ impl Entry {
     pub fn is_held(&self, log_time_ms: i64) -> bool {
         log_time_ms < self.expires_ms()
     }
-
-    /// Which of two entries of one key came later. At one instant only the end of a topic frees a
-    /// claim, and topics are numbered in the order of their creation.
-    fn order(&self) -> (i64, u32, u32, i64) {
-        (self.timestamp_ms, self.topic, self.partition, self.offset)
-    }
 }
 
 /// A claim as it travels with its record.

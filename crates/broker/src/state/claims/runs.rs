@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{ClaimKey, Entry, Run, RunRef};
-use crate::object::{Folder, Key, ObjectError, Objects};
+use crate::object::{ObjectError, Objects};
 
 /// All runs at one moment.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +13,6 @@ pub struct Runs {
     /// may have missed a claim that left memory meanwhile. A merge changes no answer, nor this.
     pub version: u64,
     list: Vec<Arc<Run>>,
-    next_id: u64,
 }
 
 impl Runs {
@@ -26,31 +25,14 @@ impl Runs {
         for place in places {
             list.push(Arc::new(Run::open(objects, place).await?));
         }
-        // A run that was stored but never came into a checkpoint keeps its id.
-        let listed = objects
-            .list(Folder::Claims)
-            .await?
-            .into_iter()
-            .filter_map(|l| match l.key {
-                Key::Claims(id) => Some(id),
-                _ => None,
-            });
-        let next_id = places
-            .iter()
-            .map(|place| place.id)
-            .chain(listed)
-            .max()
-            .map_or(1, |id| id + 1);
-        Ok(Self {
-            version: 0,
-            list,
-            next_id,
-        })
+        Ok(Self { version: 0, list })
     }
 
-    /// Finds who holds the claim at `log_time_ms`.
+    /// Finds who holds the claim at `log_time_ms`, in a topic that `exists`.
     ///
-    /// If a claim was made again, after its window or the end of its topic, the later one counts.
+    /// A claim made again, after its window or the end of its topic, has several entries. Those of
+    /// topics that are gone must not be looked at: they may carry the same time as the one that
+    /// counts. Of the others the latest counts.
     ///
     /// # Errors
     /// `NotFound` (the run was merged away meanwhile: look in the newer set), `Corrupt`,
@@ -60,6 +42,7 @@ impl Runs {
         objects: &Objects,
         key: ClaimKey,
         log_time_ms: i64,
+        exists: impl Fn(u32) -> bool,
     ) -> Result<Option<Entry>, ObjectError> {
         let mut latest: Option<Entry> = None;
         for run in &self.list {
@@ -68,17 +51,13 @@ impl Runs {
             }
             if let Some(entry) = run.lookup(objects, &key).await?
                 && entry.is_held(log_time_ms)
-                && latest.is_none_or(|latest| latest.order() < entry.order())
+                && exists(entry.topic)
+                && latest.is_none_or(|latest| latest.timestamp_ms < entry.timestamp_ms)
             {
                 latest = Some(entry);
             }
         }
         Ok(latest)
-    }
-
-    /// The id for the next run.
-    pub fn next_id(&self) -> u64 {
-        self.next_id.max(1)
     }
 
     /// The set with one more run, which came from memory.
@@ -97,13 +76,15 @@ impl Runs {
             .iter()
             .filter(|run| !gone.contains(&run.place().id))
             .cloned();
-        let list: Vec<_> = kept.chain(merged).collect();
-        let next_id = list.iter().map(|run| run.place().id + 1).max().unwrap_or(1);
         Self {
             version: self.version,
-            next_id: next_id.max(self.next_id()),
-            list,
+            list: kept.chain(merged).collect(),
         }
+    }
+
+    /// Whether the run with this id is in force.
+    pub fn contains(&self, id: u64) -> bool {
+        self.list.iter().any(|run| run.place().id == id)
     }
 
     /// The runs with these ids.

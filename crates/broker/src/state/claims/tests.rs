@@ -89,10 +89,7 @@ fn a_frozen_table_is_asked_until_its_run_is_installed() {
         claims.insert(key(3), entry(3, 0, 100));
         assert_eq!(claims.held_bytes(), 3 * ENTRY_BYTES);
 
-        let stored = first
-            .store(&objects, runs.next_id(), [1; 16])
-            .await
-            .unwrap();
+        let stored = first.store(&objects, 1, [1; 16]).await.unwrap();
         runs = Arc::new(runs.with(Arc::new(stored)));
         assert_eq!(
             claims.check(key(1), 1),
@@ -103,10 +100,15 @@ fn a_frozen_table_is_asked_until_its_run_is_installed() {
         assert_eq!(claims.runs_version(), 1);
         assert_eq!(claims.check(key(1), 1), None, "memory has let go of it");
         assert_eq!(
-            runs.lookup(&objects, key(1), 1).await.unwrap(),
+            runs.lookup(&objects, key(1), 1, |_| true).await.unwrap(),
             Some(entry(1, 0, 100))
         );
-        assert_eq!(runs.lookup(&objects, key(1), 100_000).await.unwrap(), None);
+        assert_eq!(
+            runs.lookup(&objects, key(1), 100_000, |_| true)
+                .await
+                .unwrap(),
+            None
+        );
         assert_eq!(claims.check(key(2), 1), Some(entry(2, 0, 100)));
         assert_eq!(claims.held_bytes(), 3 * ENTRY_BYTES);
 
@@ -115,10 +117,7 @@ fn a_frozen_table_is_asked_until_its_run_is_installed() {
             claims.runs_installed(&merged).is_empty(),
             "a merge takes nothing from memory"
         );
-        let stored = second
-            .store(&objects, runs.next_id(), [1; 16])
-            .await
-            .unwrap();
+        let stored = second.store(&objects, 2, [1; 16]).await.unwrap();
         runs = Arc::new(runs.with(Arc::new(stored)));
         assert_eq!(claims.runs_installed(&runs).len(), 1);
         assert_eq!(
@@ -131,21 +130,18 @@ fn a_frozen_table_is_asked_until_its_run_is_installed() {
         );
         let opened = Runs::open(&objects, &claims.run_refs()).await.unwrap();
         assert_eq!(opened.refs(), claims.run_refs());
-        assert_eq!(opened.next_id(), 3);
     });
 }
 
 #[test]
-fn an_id_is_not_used_again_after_a_crash() {
+fn a_run_that_is_not_ours_is_left_alone() {
     run(async {
         let objects = in_memory();
         stored(&objects, 7, &[(key(1), entry(1, 0, 1))]).await;
-        let runs = Runs::open(&objects, &[]).await.unwrap();
-        assert_eq!(runs.next_id(), 8, "run 7 came into no checkpoint");
         let mut claims = Claims::default();
         claims.insert(key(1), entry(1, 0, 1));
-        let stolen = claims.freeze().unwrap().store(&objects, 7, [3; 16]).await;
-        assert!(matches!(stolen, Err(ObjectError::Unexpected { .. })));
+        let other = claims.freeze().unwrap().store(&objects, 7, [3; 16]).await;
+        assert!(matches!(other, Err(ObjectError::Unexpected { .. })));
     });
 }
 
@@ -280,7 +276,8 @@ fn a_merge_keeps_the_latest_of_a_key_and_drops_what_expired() {
         )
         .await;
         let runs = [Arc::new(new), Arc::new(old)];
-        let merged = merge::merge(&objects, &runs, 3, [1; 16], 25_000)
+        let topics = BTreeSet::from([1]);
+        let merged = merge::merge(&objects, &runs, 3, [1; 16], 25_000, &topics)
             .await
             .unwrap()
             .unwrap();
@@ -294,7 +291,7 @@ fn a_merge_keeps_the_latest_of_a_key_and_drops_what_expired() {
             Some(entry(2, 0, 1_000))
         );
         assert_eq!(merged.lookup(&objects, &key(3)).await.unwrap(), None);
-        let none = merge::merge(&objects, &runs, 4, [1; 16], i64::MAX)
+        let none = merge::merge(&objects, &runs, 4, [1; 16], i64::MAX, &topics)
             .await
             .unwrap();
         assert!(none.is_none());
@@ -394,6 +391,40 @@ fn simulate(hours: i64, window_h: u32) -> (usize, u64) {
     (runs.len(), copied / made)
 }
 
+/// A claim freed by the end of its topic may be made again at the same instant. Found by seed 122 of
+/// the simulation.
+#[test]
+fn an_entry_of_a_deleted_topic_hides_no_other() {
+    run(async {
+        let objects = in_memory();
+        let of_topic = |topic| Entry {
+            topic,
+            ..entry(1, 50, 1_000)
+        };
+        let dead = stored(&objects, 1, &[(key(1), of_topic(9))]).await;
+        let alive = stored(&objects, 2, &[(key(1), of_topic(2))]).await;
+        let (dead, alive) = (Arc::new(dead), Arc::new(alive));
+        for order in [[dead.clone(), alive.clone()], [alive, dead]] {
+            let mut runs = Runs::default();
+            for run in &order {
+                runs = runs.with(run.clone());
+            }
+            let found = runs
+                .lookup(&objects, key(1), 60, |topic| topic == 2)
+                .await
+                .unwrap();
+            assert_eq!(found, Some(of_topic(2)));
+            let topics = BTreeSet::from([2]);
+            let id = 3 + order[0].place().id;
+            let merged = merge::merge(&objects, &order, id, [1; 16], 60, &topics)
+                .await
+                .unwrap();
+            let found = merged.unwrap().lookup(&objects, &key(1)).await.unwrap();
+            assert_eq!(found, Some(of_topic(2)));
+        }
+    });
+}
+
 #[test]
 fn runs_stay_few_and_claims_are_copied_seldom() {
     for (window_h, most_runs) in [(1, 10), (24, 32), (24 * 7, 46), (24 * 90, 60)] {
@@ -420,13 +451,14 @@ proptest! {
             let mut claims = Claims::default();
             let mut runs = Arc::new(Runs::open(&objects, &[]).await.unwrap());
             claims.runs_installed(&runs);
+            let topics = BTreeSet::from([1]);
             let mut log_time_ms = 0;
             for (at, (name, window_s, passes_ms, action)) in (0_u64..).zip(steps) {
                 log_time_ms += passes_ms;
                 let in_memory = claims.check(key(name), log_time_ms);
                 let held = match in_memory {
                     Some(held) => Some(held),
-                    None => runs.lookup(&objects, key(name), log_time_ms).await.unwrap(),
+                    None => runs.lookup(&objects, key(name), log_time_ms, |_| true).await.unwrap(),
                 };
                 let expected = model.get(&name).copied().filter(|e| e.is_held(log_time_ms));
                 assert_eq!(held, expected, "claim {name} at {log_time_ms}");
@@ -436,7 +468,7 @@ proptest! {
                     model.insert(name, made);
                 }
                 if action == 0 && let Some(frozen) = claims.freeze() {
-                    let run = frozen.store(&objects, runs.next_id(), [1; 16]).await.unwrap();
+                    let run = frozen.store(&objects, at, [1; 16]).await.unwrap();
                     runs = Arc::new(runs.with(Arc::new(run)));
                     claims.runs_installed(&runs);
                 }
@@ -444,7 +476,7 @@ proptest! {
                     let ids: Vec<_> = runs.refs().iter().map(|run| run.id).skip(1).collect();
                     let sources = runs.select(&ids);
                     let merged =
-                        merge::merge(&objects, &sources, runs.next_id(), [1; 16], log_time_ms);
+                        merge::merge(&objects, &sources, 1_000 + at, [1; 16], log_time_ms, &topics);
                     let merged = merged.await.unwrap().map(Arc::new);
                     runs = Arc::new(runs.replaced(&ids.into_iter().collect(), merged));
                     claims.runs_installed(&runs);
