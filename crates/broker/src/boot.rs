@@ -7,17 +7,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
 use crate::batch::BatchHeader;
 use crate::env::{Clock, Disk, Random, random_id};
 use crate::history::HistoryRunner;
 use crate::object::l0::{self, ReplayRecord};
 use crate::object::manifest::{self, Manifest};
 use crate::object::{Key, ObjectError, Objects, checkpoint};
-use crate::read::cold::SegmentFiles;
 use crate::sequencer::{
-    self, CheckpointImage, HistoryRecovered, Now, Sequencer, handle_of,
+    self, CheckpointImage, HistoryRecovered, Sequencer, handle_of,
 };
 use crate::shared::Shared;
 use crate::state::claims::{self, Claims, Runs};
@@ -25,7 +22,7 @@ use crate::state::command::{ClusterCreated, Command, CommandError};
 use crate::state::extents::{ExtentGap, Extents, ObjectName};
 use crate::state::{ApplyError, Entry, State};
 use crate::topic_settings::TopicSettings;
-use crate::wal::{self, GroupPlace, RecordKind, SegmentsConfig};
+use crate::wal::{self, GroupPlace, RecordKind, SegmentFiles, SegmentsConfig};
 
 /// What the log stands on.
 #[derive(Clone)]
@@ -51,7 +48,7 @@ pub struct Booted {
     pub sequencer: Sequencer,
     pub shared: Arc<Shared>,
     pub runner: HistoryRunner,
-    pub files: SegmentFiles,
+    pub files: Arc<SegmentFiles>,
     pub epoch: u32,
     pub cluster_id: [u8; 16],
     pub claim_secret: [u8; 16],
@@ -174,7 +171,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
     let recovered = wal::recover(ground.disk.as_ref(), segments, &expect, &mut |place, group| {
         found.groups += 1;
         for record in group.records() {
-            fold.record(&record, &place, &mut recent)?;
+            fold.record(&record, &place, &mut recent).map_err(Box::new)?;
         }
         unshipped.push_back(place);
         Ok(())
@@ -184,7 +181,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
 
     // Everything was read and fits. From here on this process writes.
     manifest::publish(&ground.objects, &next_manifest).await?;
-    let files: SegmentFiles = Arc::new(RwLock::new(recovered.files));
+    let files = Arc::new(SegmentFiles::new(ground.disk.clone()));
 
     let Fold { state, claims, extents, .. } = fold;
     let runs = Arc::new(runs);

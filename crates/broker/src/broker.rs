@@ -111,6 +111,22 @@ pub struct Options {
     pub kafka: Settings,
 }
 
+impl Options {
+    /// The defaults for a data directory.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            wal_segment_bytes: crate::wal::DEFAULT_SEGMENT_BYTES,
+            wal_budget_bytes: 1024 * 1024 * 1024,
+            writes_in_flight: 4,
+            hot_budget_bytes: 256 * 1024 * 1024,
+            claims_budget_bytes: 4 * 1024 * 1024 * 1024,
+            history: crate::sequencer::HistorySettings::default(),
+            kafka: Settings::default(),
+        }
+    }
+}
+
 impl Broker {
     /// The cluster's id as Kafka clients see it: 22 characters.
     pub fn cluster_id(&self) -> &str {

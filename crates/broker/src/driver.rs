@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// A message to the sequencer's thread.
 #[derive(Debug)]
-pub enum Message {
+pub(crate) enum Message {
     /// A command or completion. The permit bounds what waits here; it ends when the input is taken.
     Input(Input, Option<OwnedSemaphorePermit>),
     /// Make durable what was taken, then end.
@@ -29,20 +29,20 @@ pub enum Message {
 
 /// Work for the history thread.
 #[derive(Debug)]
-pub enum Chore {
+pub(crate) enum Chore {
     History(Box<HistoryJob>),
     GrowWal(SegmentId),
 }
 
 /// Where outputs go.
-pub struct Sinks {
+pub(crate) struct Sinks {
     /// Hands a group to the writers.
-    pub write: Box<dyn FnMut(WriteJob) + Send>,
-    pub chores: Sender<Chore>,
+    pub(crate) write: Box<dyn FnMut(WriteJob) + Send>,
+    pub(crate) chores: Sender<Chore>,
 }
 
 /// Reads both clocks.
-pub fn now(clock: &dyn Clock) -> Now {
+pub(crate) fn now(clock: &dyn Clock) -> Now {
     Now {
         wall_ms: clock.wall_ms(),
         elapsed_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -50,7 +50,7 @@ pub fn now(clock: &dyn Clock) -> Now {
 }
 
 /// Runs until it is told to stop and everything taken is durable.
-pub fn run(
+pub(crate) fn run(
     mut sequencer: Sequencer,
     messages: &Receiver<Message>,
     clock: &Arc<dyn Clock>,

@@ -5,33 +5,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::batch::BatchHeader;
 use crate::boot::Ground;
-use crate::env::{Random, random_id};
+use crate::env::{Clock, Random, random_id};
 use crate::object::checkpoint::Checkpoint;
 use crate::object::l0::{L0Body, L0Head, L0Kind, L0Record, build};
 use crate::object::manifest::{self, Manifest};
 use crate::object::{Key, ObjectError, Objects, create};
-use crate::read::cold::SegmentFiles;
 use crate::sequencer::{CheckpointJob, Done, HistoryJob, ShipJob};
 use crate::state::claims::Runs;
 use crate::upkeep;
-use crate::wal::{self, GroupPlace, RecordKind};
+use crate::wal::{self, GroupPlace, RecordKind, SegmentFiles};
 
 /// How long to wait before a job is tried again after the store has given up on it.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Runs history jobs.
-#[derive(Debug)]
 pub struct HistoryRunner {
     objects: Objects,
-    files: SegmentFiles,
+    files: Arc<SegmentFiles>,
     random: Arc<dyn Random>,
+    clock: Arc<dyn Clock>,
     /// The manifest in force.
     manifest: Manifest,
     runs: Arc<Runs>,
+    /// How many objects with such a number this process has made.
+    made: u64,
 }
 
 /// Why a job stops the process.
@@ -48,15 +49,17 @@ impl HistoryRunner {
     pub fn new(
         ground: &Ground,
         manifest: Manifest,
-        files: SegmentFiles,
+        files: Arc<SegmentFiles>,
         runs: Arc<Runs>,
     ) -> Self {
         Self {
             objects: ground.objects.clone(),
             files,
             random: ground.random.clone(),
+            clock: ground.clock.clone(),
             manifest,
             runs,
+            made: 0,
         }
     }
 
@@ -69,10 +72,14 @@ impl HistoryRunner {
             HistoryJob::Ship(job) => self.ship(job).await,
             HistoryJob::Checkpoint(job) => self.checkpoint(job).await,
             HistoryJob::Upkeep(job) => {
+                let fresh_id = self.fresh_id();
                 let context = upkeep::Context {
                     objects: &self.objects,
                     random: self.random.as_ref(),
                     manifest: &self.manifest,
+                    runs: &self.runs,
+                    fresh_id,
+                    wall_ms: self.clock.wall_ms(),
                 };
                 let done = upkeep::run(context, job).await?;
                 if let upkeep::Done::ClaimsMerged { runs } = &done {
@@ -88,7 +95,7 @@ impl HistoryRunner {
         for (place, bytes) in &job.groups {
             let bytes = match bytes {
                 Some(bytes) => bytes.clone(),
-                None => self.read_group(place)?,
+                None => self.files.read_group(place).map_err(|e| Fatal::Wal(e.to_string()))?,
             };
             records_of(place, &bytes, &job, &mut records)?;
         }
@@ -105,14 +112,14 @@ impl HistoryRunner {
         };
         let object = build(&head, records);
         let key = Key::Log(job.seq);
-        self.persist(|| create::create(&self.objects, key, &object.body)).await?;
+        self.persist(async || create::create(&self.objects, key, &object.body).await).await?;
         Ok(Done::Shipped { sections: object.extents })
     }
 
     async fn checkpoint(&mut self, job: CheckpointJob) -> Result<Done, Fatal> {
         let CheckpointJob { epoch, mut image, frozen } = job;
         if let Some(frozen) = frozen {
-            let id = self.runs.next_id();
+            let id = self.fresh_id();
             let put_id = random_id(self.random.as_ref());
             let mut run = None;
             self.persist(async || {
@@ -124,9 +131,10 @@ impl HistoryRunner {
             self.runs = Arc::new(self.runs.with(Arc::new(run)));
         }
         image.runs = self.runs.refs();
+        let runs = image.runs.iter().map(|run| run.id).collect();
         let put_id = random_id(self.random.as_ref());
         let checkpoint =
-            Checkpoint::encode(epoch, image.last_lsn, image.next_seq, put_id, &image);
+            Checkpoint::encode(epoch, image.last_lsn, image.next_seq, runs, put_id, &image);
         let mut place = None;
         self.persist(async || {
             place = Some(checkpoint.store(&self.objects).await?);
@@ -135,16 +143,23 @@ impl HistoryRunner {
         .await?;
         let place = place.expect("the checkpoint was stored");
         let next = self.manifest.with_checkpoint(place, random_id(self.random.as_ref()));
-        self.persist(|| manifest::publish(&self.objects, &next)).await?;
+        self.persist(async || manifest::publish(&self.objects, &next).await).await?;
         self.manifest = next;
         Ok(Done::Checkpointed { runs: self.runs.clone() })
     }
 
+    /// A number for an object that is not part of the dense log. The epoch is in it, so that what a
+    /// crash left behind unreferenced is never in the way.
+    fn fresh_id(&mut self) -> u64 {
+        self.made += 1;
+        u64::from(self.manifest.epoch) << 32 | self.made
+    }
+
     /// Repeats what the store did not answer, for ever, with the same bytes.
-    async fn persist<F>(&self, mut attempt: impl FnMut() -> F) -> Result<(), ObjectError>
-    where
-        F: Future<Output = Result<(), ObjectError>>,
-    {
+    async fn persist(
+        &self,
+        mut attempt: impl AsyncFnMut() -> Result<(), ObjectError>,
+    ) -> Result<(), ObjectError> {
         loop {
             match attempt().await {
                 Err(ObjectError::Unavailable { key, source }) => {
@@ -154,14 +169,6 @@ impl HistoryRunner {
                 done => return done,
             }
         }
-    }
-
-    fn read_group(&self, place: &GroupPlace) -> Result<Bytes, Fatal> {
-        let file = self.files.read().get(&place.segment).cloned();
-        let file = file.ok_or_else(|| Fatal::Wal(format!("segment {} is gone", place.segment)))?;
-        let mut bytes = BytesMut::zeroed(place.len as usize);
-        file.read_at(&mut bytes, place.position).map_err(|error| Fatal::Wal(error.to_string()))?;
-        Ok(bytes.freeze())
     }
 }
 

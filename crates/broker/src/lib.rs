@@ -4,7 +4,22 @@
 //! write-ahead log is where it is durable first. See `ARCHITECTURE.md` for the walk through it.
 
 pub mod batch;
+pub mod boot;
+pub mod broker;
+mod driver;
 pub mod env;
+pub mod history;
+mod log;
 pub mod object;
+mod open;
+pub mod read;
+pub mod sequencer;
+pub mod settings;
+pub mod shared;
 pub mod state;
+pub mod topic_settings;
+pub mod upkeep;
 pub mod wal;
+
+pub use self::broker::{Broker, NewTopic, Options, TopicError};
+pub use self::open::OpenError;

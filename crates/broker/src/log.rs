@@ -223,13 +223,14 @@ impl Broker {
         runs: &claims::Runs,
         claim: &NewClaim,
     ) -> Result<Option<Appended>, LogError> {
+        let topics = Broker::topics(self);
+        let exists = |topic| topics.by_number(topic).is_some();
         let found = runs
             
-            .lookup(self.objects(), claim.key, self.shared().log_time_ms())
+            .lookup(self.objects(), claim.key, self.shared().log_time_ms(), exists)
             .await
             .map_err(|error| LogError::not_stored(error.to_string()))?;
-        let topics = Broker::topics(self);
-        Ok(found.filter(|held| topics.by_number(held.topic).is_some()).map(|held| Appended {
+        Ok(found.map(|held| Appended {
             place: Place {
                 partition: held.partition.cast_signed(),
                 offset: held.offset,

@@ -19,13 +19,13 @@ use tokio::sync::Semaphore;
 use crate::boot::{self, BootError, Booted, Ground};
 use crate::broker::{Broker, Inner, Options, QUEUE_LIMIT_BYTES, Threads};
 use crate::driver::{self, Chore, Message, Sinks};
-use crate::env::real::{DirLock, RealClock, RealDisk, RealRandom, RealSleeper};
-use crate::env::{Disk, random_id};
+use crate::env::real::{DirLock, LockError, RealClock, RealDisk, RealRandom, RealSleeper};
+use crate::env::{Clock, Disk, random_id};
 use crate::history::HistoryRunner;
 use crate::object::Objects;
-use crate::read::cold::{ColdReader, SegmentFiles};
+use crate::read::cold::ColdReader;
 use crate::sequencer::{self, Input};
-use crate::wal::{self, Writers};
+use crate::wal::{self, SegmentFiles, Writers};
 
 /// Cold reads at a time; more would only queue in the disk.
 const COLD_READS: usize = 8;
@@ -39,6 +39,8 @@ pub enum OpenError {
     #[error("data directory `{path}`: {source}")]
     Directory { path: PathBuf, source: io::Error },
     #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
     Boot(#[from] BootError),
     #[error("a thread could not be started: {0}")]
     Thread(io::Error),
@@ -50,26 +52,32 @@ impl Broker {
     /// # Errors
     /// The directory is in use, cannot be written, or holds data that is damaged.
     pub fn open(options: Options) -> Result<Self, OpenError> {
+        Self::open_by(options, Arc::new(RealClock::new()))
+    }
+
+    /// Opens the log as [`Broker::open`] does, with another clock.
+    ///
+    /// # Errors
+    /// Those of [`Broker::open`].
+    pub fn open_by(options: Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Directory { path, source }
         };
         let data = &options.data;
+        let lock = DirLock::take(data)?;
         let objects_dir = data.join("objects");
         create_dir(&objects_dir).map_err(at(&objects_dir))?;
-        let lock = DirLock::acquire(data).map_err(at(data))?;
         let wal_dir = data.join("wal");
-        create_dir(&wal_dir).map_err(at(&wal_dir))?;
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&wal_dir).map_err(at(&wal_dir))?);
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open_directory(&wal_dir).map_err(at(&wal_dir))?);
         let store = LocalFileSystem::new_with_prefix(&objects_dir)
             .map_err(|error| at(&objects_dir)(io::Error::other(error)))?
             .with_fsync(true)
             .with_automatic_cleanup(false);
-        let clock = Arc::new(RealClock::start());
         let ground = Ground {
             objects: Objects::new(Arc::new(store), "", Arc::new(RealSleeper)),
             disk: disk.clone(),
-            clock: clock.clone(),
+            clock,
             random: Arc::new(RealRandom),
         };
         let config = boot::Config {
@@ -78,6 +86,7 @@ impl Broker {
             hot_budget_bytes: options.hot_budget_bytes,
             topic_defaults: options.kafka.topic_defaults(),
             sequencer: sequencer::Settings {
+                group_limit_bytes: sequencer::GROUP_LIMIT_BYTES,
                 writes_in_flight: options.writes_in_flight,
                 claims_budget_bytes: options.claims_budget_bytes,
                 history: options.history.clone(),
@@ -90,7 +99,11 @@ impl Broker {
             .enable_time()
             .build()
             .map_err(OpenError::Thread)?;
-        let booted = runtime.block_on(boot::boot(&ground, config))?;
+        // A thread of its own, since the caller's may belong to another runtime.
+        let booted = std::thread::scope(|scope| {
+            let boot = scope.spawn(|| runtime.block_on(boot::boot(&ground, config)));
+            boot.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
         start(options, ground, booted, runtime, lock)
     }
 }
@@ -115,14 +128,14 @@ fn start(
     let (messages, inbox) = unbounded();
     let (chores, chore_list) = bounded(CHORES);
     let written = messages.clone();
-    let writers = Writers::start(options.writes_in_flight, move |done: wal::WriteDone| {
+    let on_done = move |done: wal::WriteDone| {
         // After the sequencer has ended nobody waits for a write.
         let input = Input::Written { group_no: done.group_no, bytes: done.bytes };
         drop(written.send(Message::Input(input, None)));
-    })
-    .map_err(OpenError::Thread)?;
+    };
+    let writers = Writers::start(options.writes_in_flight, &files, on_done, wal::abort)
+        .map_err(OpenError::Thread)?;
     let history = History {
-        disk: ground.disk.clone(),
         files: files.clone(),
         runner,
         segment_bytes: options.wal_segment_bytes,
@@ -131,12 +144,8 @@ fn start(
     };
     let history = spawn("tidegate-history", move || history.run(&chore_list))?;
     let clock = ground.clock.clone();
-    let segments = files.clone();
     let sequencer = spawn("tidegate-sequencer", move || {
-        let write = Box::new(move |job: wal::WriteJob| {
-            let file = segments.read().get(&job.segment).cloned();
-            writers.write(file.expect("a group is placed in an open segment"), job);
-        });
+        let write = Box::new(move |job| writers.submit(job));
         driver::run(sequencer, &inbox, &clock, Sinks { write, chores });
         // The lock is held until the last write has ended.
         drop(lock);
@@ -162,8 +171,7 @@ fn start(
 
 /// The history thread: jobs on objects, new segments.
 struct History {
-    disk: Arc<dyn Disk>,
-    files: SegmentFiles,
+    files: Arc<SegmentFiles>,
     runner: HistoryRunner,
     segment_bytes: u64,
     messages: Sender<Message>,
@@ -176,11 +184,10 @@ impl History {
         for chore in chores {
             let input = match chore {
                 Chore::GrowWal(segment) => {
-                    let created = self.disk.create(&wal::file_name(segment), self.segment_bytes);
+                    let created = self.files.create(segment, self.segment_bytes);
                     if let Err(error) = &created {
                         tracing::warn!(%error, "no room for another segment of the write-ahead log");
                     }
-                    let created = created.map(|file| self.files.write().insert(segment, file));
                     Input::Grown { segment, created: created.is_ok() }
                 }
                 Chore::History(job) => match self.runtime.block_on(self.runner.run(*job)) {

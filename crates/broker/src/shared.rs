@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
@@ -24,6 +24,8 @@ pub struct Shared {
     /// The claim runs to look in before the sequencer is asked.
     pub runs: ArcSwap<Runs>,
     pub topic_defaults: TopicSettings,
+    /// Log time as the sequencer last told it; claims in runs expire by it.
+    log_time_ms: AtomicI64,
     pub stats: Stats,
 }
 
@@ -58,8 +60,18 @@ impl Shared {
             purgatory: Purgatory::default(),
             runs: ArcSwap::new(runs),
             topic_defaults,
+            log_time_ms: AtomicI64::new(0),
             stats: Stats::default(),
         }
+    }
+
+    /// Log time, at most one tick old.
+    pub fn log_time_ms(&self) -> i64 {
+        self.log_time_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_log_time(&self, log_time_ms: i64) {
+        self.log_time_ms.store(log_time_ms, Ordering::Relaxed);
     }
 
     /// All topics now.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::fetch::ReadError;
@@ -15,16 +15,13 @@ use crate::env::{BLOCK_BYTES, DiskFile};
 use crate::object::l0::{self, BatchEntry};
 use crate::object::{Key, ObjectError, Objects};
 use crate::state::extents::{Extent, ObjectName};
-use crate::wal::{GroupPlace, SegmentId};
+use crate::wal::{GroupPlace, SegmentFiles};
 
 /// Batch indexes kept in memory. An index of an extent of 64 MiB in batches of 16 KiB is 300 KiB.
 const CACHED_INDEXES: usize = 256;
 
 /// The most one read takes from an object beyond its first batch.
 const READ_LIMIT_BYTES: usize = 8 * 1024 * 1024;
-
-/// The open segments of the write-ahead log, by id.
-pub type SegmentFiles = Arc<RwLock<HashMap<SegmentId, Arc<dyn DiskFile>>>>;
 
 type IndexKey = (ObjectName, u32, u32, i64);
 
@@ -38,14 +35,14 @@ struct IndexCache {
 /// Reads batches from disk and objects, a limited number of reads at a time.
 pub struct ColdReader {
     objects: Objects,
-    files: SegmentFiles,
+    files: Arc<SegmentFiles>,
     permits: Semaphore,
     indexes: Mutex<IndexCache>,
 }
 
 impl ColdReader {
     /// Makes a reader that does at most `reads` reads at a time.
-    pub fn new(objects: Objects, files: SegmentFiles, reads: usize) -> Self {
+    pub fn new(objects: Objects, files: Arc<SegmentFiles>, reads: usize) -> Self {
         Self { objects, files, permits: Semaphore::new(reads), indexes: Mutex::default() }
     }
 
@@ -60,11 +57,13 @@ impl ColdReader {
         place: &GroupPlace,
         entry: &RecentBatch,
     ) -> Result<Bytes, ReadError> {
-        let file = self.files.read().get(&place.segment).cloned();
-        let file = file.ok_or_else(|| ReadError::Unavailable("a segment is gone".to_owned()))?;
+        let files = self.files.clone();
         let at = place.position + u64::from(entry.position);
-        let len = entry.len as usize;
-        let read = tokio::task::spawn_blocking(move || read_unaligned(file.as_ref(), at, len));
+        let (segment, len) = (place.segment, entry.len as usize);
+        let read = tokio::task::spawn_blocking(move || {
+            let file = files.get(segment)?;
+            read_unaligned(file.as_ref(), at, len)
+        });
         let bytes = read
             .await
             .map_err(|error| ReadError::Unavailable(error.to_string()))?
@@ -80,34 +79,18 @@ impl ColdReader {
         max_bytes: usize,
     ) -> Result<Vec<Bytes>, ReadError> {
         let index = self.index_of(extent).await?;
-        let first = index.partition_point(|entry| entry.last_offset < from);
+        let first = index.partition_point(|entry| entry.last_offset() < from);
         let start = index
             .get(first)
             .ok_or_else(|| ReadError::Corrupt(format!("{:?} lacks offset {from}", extent.object)))?
             .position;
         let limit = max_bytes.min(READ_LIMIT_BYTES) as u64;
-        let taken = index[first..]
-            .iter()
-            .enumerate()
-            .take_while(|(at, entry)| {
-                *at == 0 || entry.position + u64::from(entry.length) - start <= limit
-            })
-            .count();
+        let within = |(at, entry): &(usize, &BatchEntry)| {
+            *at == 0 || entry.range().end - start <= limit
+        };
+        let taken = index[first..].iter().enumerate().take_while(within).count();
         let entries = &index[first..first + taken];
-        let last = entries.last().expect("the first entry is always taken");
-        let range = start..last.position + u64::from(last.length);
-        let key = Key::from(extent.object);
-        let (bytes, _) = self.objects.get(key, range).await?;
-        let mut batches = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let at = usize::try_from(entry.position - start).unwrap_or(usize::MAX);
-            let end = at.saturating_add(entry.length as usize);
-            if end > bytes.len() {
-                return Err(ReadError::Corrupt(format!("`{key}` is shorter than its index says")));
-            }
-            batches.push(checked(bytes.slice(at..end), entry.base_offset)?);
-        }
-        Ok(batches)
+        Ok(l0::read_batches(&self.objects, Key::from(extent.object), entries).await?)
     }
 
     /// The batch index of an extent, from memory or its object.

@@ -9,6 +9,7 @@ use super::cold::ColdReader;
 use super::hot::{HotGroups, Whereabouts};
 use super::partition::{Location, Partition, RecentBatch};
 use crate::batch;
+use crate::object::l0::BatchEntry;
 use crate::state::extents::Extent;
 use crate::wal::GroupPlace;
 
@@ -152,8 +153,8 @@ pub async fn offset_for_timestamp(
         Location::Recent(batches) => batches[0].base_offset,
         Location::Object(extent) => {
             let index = cold.index_of(&extent).await?;
-            let entry = index.iter().find(|entry| entry.max_timestamp >= timestamp_ms);
-            entry.map_or(extent.section.first_offset, |entry| entry.base_offset)
+            let entry = index.iter().find(|entry| entry.header.max_timestamp >= timestamp_ms);
+            entry.map_or(extent.section.first_offset, BatchEntry::base_offset)
         }
     };
     // The batch found has a record at or after the time, unless the log start cut it off.

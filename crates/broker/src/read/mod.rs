@@ -2,6 +2,7 @@
 //! objects. Readers never wait for the sequencer and it never waits for them.
 
 pub mod cold;
+pub mod fetch;
 pub mod hot;
 pub mod partition;
 pub mod purgatory;

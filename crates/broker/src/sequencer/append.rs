@@ -8,7 +8,7 @@ use tidegate_event_log::{Appended, Disposition, Place};
 
 use super::durable::Answer;
 use super::{
-    AppendAnswer, AppendCommand, GROUP_SOFT_LIMIT_BYTES, LookupCommand, NewClaim, NewRecord, Now,
+    AppendAnswer, AppendCommand, LookupCommand, NewClaim, NewRecord, Now,
     ProduceCommand, Produced, Refusal, Sequencer,
 };
 use crate::batch::{BatchHeader, HEADER_BYTES, OpenBatch};
@@ -240,7 +240,7 @@ impl Sequencer {
     /// Seals the open group if `bytes` more would make it too large.
     pub(super) fn make_room(&mut self, bytes: usize, now: Now) {
         let held = self.group.len_bytes() + self.lanes.bytes();
-        if held > 0 && held + bytes > GROUP_SOFT_LIMIT_BYTES {
+        if held > 0 && held + bytes > self.settings.group_limit_bytes {
             self.seal(now);
         }
     }

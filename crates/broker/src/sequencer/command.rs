@@ -29,7 +29,7 @@ impl Sequencer {
                 handle.set_epochs(lane.epochs.clone());
             }
         }
-        self.claims.set_secret(self.state.claim_secret);
+        self.shared.set_log_time(self.clock.read(now));
         self.flush(now);
     }
 

@@ -9,7 +9,7 @@ use tidegate_event_log::Appended;
 use tokio::sync::oneshot;
 
 use super::{
-    AppendAnswer, GROUP_SOFT_LIMIT_BYTES, GROUP_WORTH_A_WRITE_BYTES, Now, Output, Produced, Refusal, Sequencer,
+    AppendAnswer, GROUP_WORTH_A_WRITE_BYTES, Now, Output, Produced, Refusal, Sequencer,
 };
 use crate::read::partition::{Partition, RecentBatch, Topic};
 use crate::state::CommittedGroup;
@@ -78,7 +78,7 @@ impl Sequencer {
         let worth_it = match self.in_flight.len() {
             0 => true,
             writes if writes < self.settings.writes_in_flight => bytes >= GROUP_WORTH_A_WRITE_BYTES,
-            _ => bytes >= GROUP_SOFT_LIMIT_BYTES,
+            _ => bytes >= self.settings.group_limit_bytes,
         };
         if worth_it {
             self.seal(now);

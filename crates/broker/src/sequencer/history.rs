@@ -326,6 +326,7 @@ impl Sequencer {
                 last_lsn: cut.last_lsn,
                 runs: self.claims.run_refs(),
             };
+            history.upkeep.checkpoint_cut(&history.extents);
             let epoch = self.state.epoch;
             let job = CheckpointJob { epoch, image, frozen };
             history.checkpoint_in_flight = Some((cut.last_group, cut.last_lsn));
@@ -355,7 +356,7 @@ impl Sequencer {
         self.claims.runs_installed(&runs);
         self.shared.runs.store(runs);
         self.segments.recycle(group + 1);
-        self.history.upkeep.checkpointed(now.wall_ms);
+        self.history.upkeep.checkpointed();
         self.release_held(now);
     }
 
@@ -372,9 +373,15 @@ impl Sequencer {
         }
         if !self.history.busy && self.history.cut.is_none() {
             let history = &mut self.history;
-            if let Some(job) =
-                history.upkeep.next_job(&history.extents, &self.shared.runs.load(), now)
-            {
+            let log_time_ms = self.clock.read(now);
+            let runs = self.shared.runs.load();
+            if let Some(job) = history.upkeep.next_job(
+                &history.extents,
+                &runs,
+                self.topics.keys().copied(),
+                log_time_ms,
+                now,
+            ) {
                 history.busy = true;
                 self.outputs.push_back(Output::History(Box::new(HistoryJob::Upkeep(job))));
             }
@@ -414,7 +421,6 @@ impl Sequencer {
                 self.shared.runs.store(runs);
             }
         }
-        self.history.upkeep.done(now.wall_ms);
     }
 
     /// Remembers the last record once an hour, and expires producers silent since long before.

@@ -37,11 +37,9 @@ use crate::state::extents::ObjectName;
 use crate::state::State;
 use crate::wal::{GroupBuilder, SegmentId, Segments, WriteJob};
 
-/// A group is sealed once it holds this much, even if the disk is busy.
-pub const GROUP_SOFT_LIMIT_BYTES: usize = 4 * 1024 * 1024;
-
-/// What a group can grow to: the soft limit, one more command, and its framing.
-pub const GROUP_HARD_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+/// A group is sealed once it holds this much, even if the disk is busy. No command is larger, so a
+/// group never grows to more than twice as much.
+pub const GROUP_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
 /// With writes in flight, a smaller group waits for one of them to end.
 const GROUP_WORTH_A_WRITE_BYTES: usize = 64 * 1024;
@@ -187,6 +185,8 @@ pub struct CommitOffsetsCommand {
 /// The settings of the sequencer.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// [`GROUP_LIMIT_BYTES`], but for simulations.
+    pub group_limit_bytes: usize,
     /// Group writes in flight at the same time.
     pub writes_in_flight: usize,
     /// Memory and disk that claims may hold.
@@ -310,10 +310,12 @@ impl Sequencer {
         }
     }
 
-    /// Whether the open group, grown to its limit, has a place. Asked before a record gets an offset,
-    /// so that nothing is refused after.
+    /// Whether two groups grown to their limit have a place: the open one, and the one that the next
+    /// command may open by sealing it. Asked before a record gets an offset, so that nothing is
+    /// refused after.
     fn has_room(&self) -> bool {
-        !self.group.is_empty() || self.segments.has_room(GROUP_HARD_LIMIT_BYTES)
+        let largest = 2 * self.settings.group_limit_bytes;
+        self.segments.has_room(2 * largest)
     }
 
     fn execute(&mut self, command: Input, now: Now) {
@@ -349,6 +351,7 @@ impl Sequencer {
 
     /// Does what time asks for. To be called at least ten times a second.
     pub fn tick(&mut self, now: Now) {
+        self.shared.set_log_time(self.clock.read(now));
         self.release_held(now);
         if self.grow_again_ms.is_some_and(|at| at <= now.elapsed_ms) {
             self.grow();

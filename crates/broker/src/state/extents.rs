@@ -41,8 +41,6 @@ pub struct Extents {
     objects: BTreeMap<ObjectName, Usage>,
     /// Objects without a live extent, and since when (wall clock, milliseconds).
     retired: BTreeMap<ObjectName, i64>,
-    /// The id of the next rewritten object.
-    pub next_data: u64,
 }
 
 /// An extent that does not continue its partition.
@@ -147,10 +145,6 @@ impl Extents {
                 self.release(&[dead], now_ms);
             }
         }
-        self.next_data = self.next_data.max(match new {
-            ObjectName::Data(id) => id + 1,
-            ObjectName::Log(_) => 0,
-        });
         if usage.live_bytes == 0 {
             self.retired.insert(new, now_ms);
         }
@@ -265,6 +259,5 @@ mod tests {
         assert!(extents.of(3, 0).is_empty());
         assert_eq!(extents.retired().get(&ObjectName::Log(1)), Some(&4));
         assert_eq!(extents.objects()[&new], Usage { data_bytes: 150, live_bytes: 100 });
-        assert_eq!(extents.next_data, 8);
     }
 }

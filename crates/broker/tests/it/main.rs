@@ -3,3 +3,5 @@
 mod support;
 mod wal_corruption;
 mod wal_crash;
+mod conformance;
+mod sim;

@@ -283,6 +283,15 @@ fn a_log_wholly_in_objects_goes_on_after_them() {
         (found.groups.len(), found.next_group, found.next_lsn),
         (0, 4, 7)
     );
+    let fresh = Opening::epoch(2)
+        .shipped(3, 6)
+        .open(&wal.disk)
+        .unwrap()
+        .write(&[b"fourth"]);
+    assert_eq!(
+        fresh.place.segment, 2,
+        "the last header stays until a newer one stands"
+    );
     let error = Opening::epoch(2).shipped(3, 6).refused(&MemDisk::new());
     assert!(
         matches!(error, RecoverError::Gap { group_no: 4 }),

@@ -82,6 +82,44 @@ fn two_crashes_in_a_row_recover_the_same_log() {
 }
 
 #[test]
+fn a_discarded_group_with_the_right_number_is_known_by_its_salt() {
+    let mut first = Opening::epoch(1).open(&MemDisk::new()).unwrap();
+    let body = vec![1; 9_000];
+    let mut len = 0;
+    while first.segments.has_room(len) {
+        len = first.write(&[&body]).place.len as usize;
+    }
+    // The first group of the second segment is lost, the two after it have landed.
+    let hole = first.seal(&[&body]);
+    let lost = first.groups[&(first.next_group - 1)].place.clone();
+    assert_eq!((lost.segment, lost.position), (2, 4096));
+    let (_, header) = hole.writes().next().unwrap();
+    first.disk.poke("wal-000002.seg", 0, header);
+    for _ in 0..2 {
+        first.seal(&[&body]).run(&first.files).unwrap();
+    }
+    // The second life leaves nothing but a header.
+    let mut second = Opening::epoch(2).open(&first.disk).unwrap();
+    assert_eq!(second.next_group, lost.group_no);
+    let write = second.seal(&[&body]);
+    let (_, header) = write.writes().next().unwrap();
+    second.disk.poke("wal-000003.seg", 0, header);
+    // The third writes where the first wrote, the same number at the same place, and one group only.
+    let mut third = Opening::epoch(3).open(&first.disk).unwrap();
+    let written = third.write(&[&body]);
+    assert_eq!((written.place.segment, written.place.position), (2, 4096));
+    assert_eq!(written.place.group_no, lost.group_no);
+    let last = lost.group_no;
+    let found = recovers(
+        &first.disk,
+        &third,
+        last,
+        "what follows is of the first life",
+    );
+    assert_eq!(found.torn, None);
+}
+
+#[test]
 fn a_full_disk_stops_neither_the_ring_nor_the_log_that_stands() {
     let disk = MemDisk::new();
     disk.set_room(Some(SEGMENT_BYTES));

@@ -231,7 +231,7 @@ fn damage_is_found_wherever_it_is() {
         let written = stored(&objects, 3, &claims).await;
         let size = objects.size(Key::Claims(3)).await.unwrap();
         let (bytes, _) = objects.get(Key::Claims(3), 0..size).await.unwrap();
-        for at in (0..bytes.len()).step_by(7) {
+        for at in (0..bytes.len()).step_by(53) {
             let damaged = in_memory();
             let mut copy = bytes.to_vec();
             copy[at] ^= 0x20;
