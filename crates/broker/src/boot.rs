@@ -13,9 +13,7 @@ use crate::history::HistoryRunner;
 use crate::object::l0::{self, ReplayRecord};
 use crate::object::manifest::{self, Manifest};
 use crate::object::{Key, ObjectError, Objects, checkpoint};
-use crate::sequencer::{
-    self, CheckpointImage, HistoryRecovered, Sequencer, handle_of,
-};
+use crate::sequencer::{self, CheckpointImage, HistoryRecovered, Sequencer, handle_of};
 use crate::shared::Shared;
 use crate::state::claims::{self, Claims, Runs};
 use crate::state::command::{ClusterCreated, Command, CommandError};
@@ -113,7 +111,9 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
     let now = crate::driver::now(ground.clock.as_ref());
     let put_id = || random_id(ground.random.as_ref());
     let last_manifest = manifest::latest(&ground.objects).await?;
-    let cluster_id = last_manifest.as_ref().map_or_else(put_id, |manifest| manifest.cluster_id);
+    let cluster_id = last_manifest
+        .as_ref()
+        .map_or_else(put_id, |manifest| manifest.cluster_id);
 
     let mut found = Found::default();
     let mut fold = Fold {
@@ -123,15 +123,23 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
         now_ms: now.wall_ms,
     };
     let mut runs = Runs::default();
-    let mut shipped = wal::Shipped { last_group: 0, last_lsn: 0 };
+    let mut shipped = wal::Shipped {
+        last_group: 0,
+        last_lsn: 0,
+    };
     let mut next_seq = 1;
-    let checkpoint = last_manifest.as_ref().and_then(|manifest| manifest.checkpoint.as_ref());
+    let checkpoint = last_manifest
+        .as_ref()
+        .and_then(|manifest| manifest.checkpoint.as_ref());
     if let Some(checkpoint) = checkpoint {
         let image: CheckpointImage = checkpoint::load(&ground.objects, checkpoint).await?;
         runs = Runs::open(&ground.objects, &image.runs).await?;
         fold.state = State::from_image(image.state);
         fold.extents = image.extents;
-        shipped = wal::Shipped { last_group: image.last_group, last_lsn: image.last_lsn };
+        shipped = wal::Shipped {
+            last_group: image.last_group,
+            last_lsn: image.last_lsn,
+        };
         next_seq = image.next_seq;
         found.checkpoint_lsn = image.last_lsn;
     }
@@ -148,7 +156,10 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
         }
         fold.object(next_seq, &tail)
             .map_err(|source| BootError::Replay { key, source })?;
-        shipped = wal::Shipped { last_group: tail.head.last_group, last_lsn: tail.head.last_lsn };
+        shipped = wal::Shipped {
+            last_group: tail.head.last_group,
+            last_lsn: tail.head.last_lsn,
+        };
         next_seq += 1;
         found.objects += 1;
     }
@@ -167,15 +178,24 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
     };
     let mut unshipped: VecDeque<GroupPlace> = VecDeque::new();
     let mut recent = Vec::new();
-    let expect = wal::Expect { cluster_id, shipped };
-    let recovered = wal::recover(ground.disk.as_ref(), segments, &expect, &mut |place, group| {
-        found.groups += 1;
-        for record in group.records() {
-            fold.record(&record, &place, &mut recent).map_err(Box::new)?;
-        }
-        unshipped.push_back(place);
-        Ok(())
-    })?;
+    let expect = wal::Expect {
+        cluster_id,
+        shipped,
+    };
+    let recovered = wal::recover(
+        ground.disk.as_ref(),
+        segments,
+        &expect,
+        &mut |place, group| {
+            found.groups += 1;
+            for record in group.records() {
+                fold.record(&record, &place, &mut recent)
+                    .map_err(Box::new)?;
+            }
+            unshipped.push_back(place);
+            Ok(())
+        },
+    )?;
     found.last_lsn = fold.state.last_lsn;
     found.torn = recovered.torn.is_some();
 
@@ -183,20 +203,34 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
     manifest::publish(&ground.objects, &next_manifest).await?;
     let files = Arc::new(SegmentFiles::new(ground.disk.clone()));
 
-    let Fold { state, claims, extents, .. } = fold;
+    let Fold {
+        state,
+        claims,
+        extents,
+        ..
+    } = fold;
     let runs = Arc::new(runs);
-    let shared =
-        Arc::new(Shared::new(config.hot_budget_bytes, config.topic_defaults, runs.clone()));
+    let shared = Arc::new(Shared::new(
+        config.hot_budget_bytes,
+        config.topic_defaults,
+        runs.clone(),
+    ));
     let topics: HashMap<u32, Arc<_>> = state
         .topics()
-        .map(|topic| (topic.number, Arc::new(handle_of(topic, config.topic_defaults))))
+        .map(|topic| {
+            (
+                topic.number,
+                Arc::new(handle_of(topic, config.topic_defaults)),
+            )
+        })
         .collect();
     for place in &unshipped {
         shared.hot.push(place.clone(), None);
     }
     for (topic, partition, batch) in recent {
-        let handle: Option<&Arc<crate::read::partition::Partition>> =
-            topics.get(&topic).and_then(|topic| topic.partitions.get(partition as usize));
+        let handle: Option<&Arc<crate::read::partition::Partition>> = topics
+            .get(&topic)
+            .and_then(|topic| topic.partitions.get(partition as usize));
         if let Some(handle) = handle {
             handle.publish(batch, 0);
         }
@@ -212,12 +246,21 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
         }
     }
     shared.set_topics(topics.values().cloned());
-    shared.set_groups(state.groups().map(|(k, v)| (k.clone(), v.clone())).collect());
+    shared.set_groups(
+        state
+            .groups()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+    );
 
     let cluster = last_manifest.is_none() || state.last_lsn == 0;
-    let cluster =
-        cluster.then(|| ClusterCreated { cluster_id, claim_secret: random_id(ground.random.as_ref()) });
-    let claim_secret = cluster.as_ref().map_or(state.claim_secret, |created| created.claim_secret);
+    let cluster = cluster.then(|| ClusterCreated {
+        cluster_id,
+        claim_secret: random_id(ground.random.as_ref()),
+    });
+    let claim_secret = cluster
+        .as_ref()
+        .map_or(state.claim_secret, |created| created.claim_secret);
     let runner = HistoryRunner::new(ground, next_manifest, files.clone(), runs.clone());
     let mut claims = claims;
     claims.runs_installed(&runs);
@@ -241,7 +284,16 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
         now,
     );
     sequencer.start_epoch(epoch, cluster, now);
-    Ok(Booted { sequencer, shared, runner, files, epoch, cluster_id, claim_secret, found })
+    Ok(Booted {
+        sequencer,
+        shared,
+        runner,
+        files,
+        epoch,
+        cluster_id,
+        claim_secret,
+        found,
+    })
 }
 
 impl Fold {
@@ -253,21 +305,32 @@ impl Fold {
         }
         for (lsn, record) in &tail.replay {
             match record {
-                ReplayRecord::Data { topic, partition, header, claims } => {
+                ReplayRecord::Data {
+                    topic,
+                    partition,
+                    header,
+                    claims,
+                } => {
                     self.data(*lsn, *topic, *partition, header, claims)?;
                 }
                 ReplayRecord::Meta(body) => self.command(*lsn, body)?,
             }
         }
         if self.state.last_lsn != last {
-            return Err(ReplayError::Gap { after: self.state.last_lsn, first: last, last });
+            return Err(ReplayError::Gap {
+                after: self.state.last_lsn,
+                first: last,
+                last,
+            });
         }
         let now_ms = self.now_ms;
         let exists = |topic| self.state.topic(topic).is_some();
-        self.extents.add(ObjectName::Log(seq), &tail.extents, exists, now_ms)?;
+        self.extents
+            .add(ObjectName::Log(seq), &tail.extents, exists, now_ms)?;
         for topic in self.state.topics() {
             for (index, lane) in (0..).zip(&topic.partitions) {
-                self.extents.move_log_start(topic.number, index, lane.log_start, now_ms);
+                self.extents
+                    .move_log_start(topic.number, index, lane.log_start, now_ms);
             }
         }
         Ok(())
@@ -282,8 +345,15 @@ impl Fold {
         match record.kind {
             RecordKind::Meta => self.command(record.lsn, record.body),
             RecordKind::Data => {
-                let header = BatchHeader::parse(record.body).expect("the group's sums were checked");
-                self.data(record.lsn, record.topic, record.partition, &header, record.ext)?;
+                let header =
+                    BatchHeader::parse(record.body).expect("the group's sums were checked");
+                self.data(
+                    record.lsn,
+                    record.topic,
+                    record.partition,
+                    &header,
+                    record.ext,
+                )?;
                 recent.push((
                     record.topic,
                     record.partition,
@@ -311,7 +381,15 @@ impl Fold {
     ) -> Result<(), ReplayError> {
         // Only batches that the log built itself carry claims, and only those have its own time.
         let timed = !claims.is_empty();
-        self.state.apply(lsn, &Entry::Data { topic, partition, header, timed })?;
+        self.state.apply(
+            lsn,
+            &Entry::Data {
+                topic,
+                partition,
+                header,
+                timed,
+            },
+        )?;
         for claim in claims::decode_in_record(claims).ok_or(ReplayError::Claims { lsn })? {
             self.claims.insert(
                 claim.key,
@@ -337,7 +415,8 @@ impl Fold {
             Command::TopicDeleted(deleted) => self.extents.drop_topic(deleted.number, now_ms),
             Command::LogStartMoved(moved) => {
                 for (topic, partition, log_start) in &moved.moves {
-                    self.extents.move_log_start(*topic, *partition, *log_start, now_ms);
+                    self.extents
+                        .move_log_start(*topic, *partition, *log_start, now_ms);
                 }
             }
             _ => {}

@@ -194,7 +194,10 @@ impl Broker {
         let permits = (bytes + COMMAND_OVERHEAD_BYTES).min(QUEUE_LIMIT_BYTES);
         let permits = u32::try_from(permits).expect("the limit fits");
         let queue = self.0.queue.clone();
-        queue.acquire_many_owned(permits).await.expect("the semaphore is never closed")
+        queue
+            .acquire_many_owned(permits)
+            .await
+            .expect("the semaphore is never closed")
     }
 
     /// Queues a command. An error says that the log has stopped and nothing was stored.
@@ -219,7 +222,13 @@ impl Broker {
         permit: OwnedSemaphorePermit,
     ) -> oneshot::Receiver<Result<Produced, Refusal>> {
         let (reply, answer) = oneshot::channel();
-        let command = ProduceCommand { topic: topic.number, partition, header, batch, reply };
+        let command = ProduceCommand {
+            topic: topic.number,
+            partition,
+            header,
+            batch,
+            reply,
+        };
         // If the log has stopped the command is dropped, and the answer with it.
         drop(self.send_admitted(Input::Produce(command), permit));
         answer
@@ -240,10 +249,12 @@ impl Broker {
             config: new.config,
             reply,
         };
-        self.ask(Input::CreateTopic(command), answer).await.map_err(|refusal| match refusal {
-            Refusal::TopicExists => TopicError::Exists,
-            other => TopicError::Unavailable(other.to_string()),
-        })
+        self.ask(Input::CreateTopic(command), answer)
+            .await
+            .map_err(|refusal| match refusal {
+                Refusal::TopicExists => TopicError::Exists,
+                other => TopicError::Unavailable(other.to_string()),
+            })
     }
 
     /// Checks a topic that is to be created, without creating it.
@@ -272,11 +283,16 @@ impl Broker {
     /// There is none of that name, or the log is stopping or full.
     pub async fn delete_topic(&self, name: &str) -> Result<(), TopicError> {
         let (reply, answer) = oneshot::channel();
-        let command = DeleteTopicCommand { name: name.to_owned(), reply };
-        self.ask(Input::DeleteTopic(command), answer).await.map_err(|refusal| match refusal {
-            Refusal::NoSuchPartition => TopicError::Unknown,
-            other => TopicError::Unavailable(other.to_string()),
-        })
+        let command = DeleteTopicCommand {
+            name: name.to_owned(),
+            reply,
+        };
+        self.ask(Input::DeleteTopic(command), answer)
+            .await
+            .map_err(|refusal| match refusal {
+                Refusal::NoSuchPartition => TopicError::Unknown,
+                other => TopicError::Unavailable(other.to_string()),
+            })
     }
 
     /// Returns a producer id that nobody had before.
@@ -294,7 +310,11 @@ impl Broker {
     /// The log is stopping or full.
     pub async fn commit_offsets(&self, offsets: OffsetsCommitted) -> Result<(), Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Input::CommitOffsets(CommitOffsetsCommand { offsets, reply }), answer).await
+        self.ask(
+            Input::CommitOffsets(CommitOffsetsCommand { offsets, reply }),
+            answer,
+        )
+        .await
     }
 
     /// The committed offsets of a group.
@@ -347,9 +367,13 @@ impl Broker {
         match self.fetch_hot(partition, from, max_bytes) {
             HotFetch::Ready(fetched) => Ok(fetched),
             HotFetch::Cold => self.fetch_cold(partition, from, max_bytes).await,
-            HotFetch::OutOfRange { log_start, high_watermark } => {
-                Err(ReadError::OutOfRange { log_start, high_watermark })
-            }
+            HotFetch::OutOfRange {
+                log_start,
+                high_watermark,
+            } => Err(ReadError::OutOfRange {
+                log_start,
+                high_watermark,
+            }),
         }
     }
 
@@ -396,7 +420,9 @@ impl Broker {
 
     /// Stops: makes durable what was taken, refuses the rest, ends all threads. Blocks.
     pub fn stop(&self) {
-        let Some(threads) = self.0.threads.lock().take() else { return };
+        let Some(threads) = self.0.threads.lock().take() else {
+            return;
+        };
         drop(self.0.messages.send(Message::Stop));
         for thread in std::iter::once(threads.sequencer).chain(threads.rest) {
             if thread.join().is_err() {
@@ -408,7 +434,9 @@ impl Broker {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Broker").field("cluster", &self.cluster_id).finish_non_exhaustive()
+        f.debug_struct("Broker")
+            .field("cluster", &self.cluster_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -427,7 +455,9 @@ pub fn check_topic_name(name: &str) -> Result<(), String> {
         return Err("a topic's name has from 1 to 249 characters".to_owned());
     }
     if name == "." || name == ".." || !name.chars().all(allowed) {
-        return Err(format!("topic name `{name}`: only `a-z A-Z 0-9 . _ -` are possible"));
+        return Err(format!(
+            "topic name `{name}`: only `a-z A-Z 0-9 . _ -` are possible"
+        ));
     }
     Ok(())
 }

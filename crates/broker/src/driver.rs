@@ -66,7 +66,10 @@ pub(crate) fn run(
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let at = now(clock.as_ref());
-        for message in first.into_iter().chain(messages.try_iter().take(INPUTS_A_TURN)) {
+        for message in first
+            .into_iter()
+            .chain(messages.try_iter().take(INPUTS_A_TURN))
+        {
             match message {
                 Message::Input(input, permit) => {
                     sequencer.take(input, at);
@@ -101,6 +104,9 @@ fn dispatch(sequencer: &mut Sequencer, sinks: &mut Sinks) {
             Output::History(job) => Chore::History(job),
         };
         // The history thread ends only after this one.
-        sinks.chores.send(chore).expect("the history thread outlives the sequencer's");
+        sinks
+            .chores
+            .send(chore)
+            .expect("the history thread outlives the sequencer's");
     }
 }

@@ -95,7 +95,10 @@ impl HistoryRunner {
         for (place, bytes) in &job.groups {
             let bytes = match bytes {
                 Some(bytes) => bytes.clone(),
-                None => self.files.read_group(place).map_err(|e| Fatal::Wal(e.to_string()))?,
+                None => self
+                    .files
+                    .read_group(place)
+                    .map_err(|e| Fatal::Wal(e.to_string()))?,
             };
             records_of(place, &bytes, &job, &mut records)?;
         }
@@ -112,12 +115,19 @@ impl HistoryRunner {
         };
         let object = build(&head, records);
         let key = Key::Log(job.seq);
-        self.persist(async || create::create(&self.objects, key, &object.body).await).await?;
-        Ok(Done::Shipped { sections: object.extents })
+        self.persist(async || create::create(&self.objects, key, &object.body).await)
+            .await?;
+        Ok(Done::Shipped {
+            sections: object.extents,
+        })
     }
 
     async fn checkpoint(&mut self, job: CheckpointJob) -> Result<Done, Fatal> {
-        let CheckpointJob { epoch, mut image, frozen } = job;
+        let CheckpointJob {
+            epoch,
+            mut image,
+            frozen,
+        } = job;
         if let Some(frozen) = frozen {
             let id = self.fresh_id();
             let put_id = random_id(self.random.as_ref());
@@ -142,10 +152,15 @@ impl HistoryRunner {
         })
         .await?;
         let place = place.expect("the checkpoint was stored");
-        let next = self.manifest.with_checkpoint(place, random_id(self.random.as_ref()));
-        self.persist(async || manifest::publish(&self.objects, &next).await).await?;
+        let next = self
+            .manifest
+            .with_checkpoint(place, random_id(self.random.as_ref()));
+        self.persist(async || manifest::publish(&self.objects, &next).await)
+            .await?;
         self.manifest = next;
-        Ok(Done::Checkpointed { runs: self.runs.clone() })
+        Ok(Done::Checkpointed {
+            runs: self.runs.clone(),
+        })
     }
 
     /// A number for an object that is not part of the dense log. The epoch is in it, so that what a
@@ -182,14 +197,21 @@ fn records_of(
     let group = wal::parse_group(bytes)
         .map_err(|error| Fatal::Wal(format!("group {}: {error}", place.group_no)))?;
     if group.header().group_no != place.group_no {
-        return Err(Fatal::Wal(format!("another group stands where {} did", place.group_no)));
+        return Err(Fatal::Wal(format!(
+            "another group stands where {} did",
+            place.group_no
+        )));
     }
     for record in group.records() {
         let body = match record.kind {
             RecordKind::Meta => L0Body::Meta(bytes.slice_ref(record.body)),
             RecordKind::Data => L0Body::Data {
                 topic: record.topic,
-                topic_id: job.topic_ids.get(&record.topic).copied().unwrap_or_default(),
+                topic_id: job
+                    .topic_ids
+                    .get(&record.topic)
+                    .copied()
+                    .unwrap_or_default(),
                 partition: record.partition,
                 flags: 0,
                 header: BatchHeader::parse(record.body)
@@ -198,7 +220,10 @@ fn records_of(
                 claims: bytes.slice_ref(record.ext),
             },
         };
-        records.push(L0Record { lsn: record.lsn, body });
+        records.push(L0Record {
+            lsn: record.lsn,
+            body,
+        });
     }
     Ok(())
 }

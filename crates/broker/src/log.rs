@@ -13,7 +13,9 @@ use crate::batch;
 use crate::broker::{Broker, NewTopic, TopicError};
 use crate::read::fetch::ReadError;
 use crate::read::partition::{self, Partition};
-use crate::sequencer::{AppendAnswer, AppendCommand, Input, LookupCommand, NewClaim, NewRecord, Refusal};
+use crate::sequencer::{
+    AppendAnswer, AppendCommand, Input, LookupCommand, NewClaim, NewRecord, Refusal,
+};
 use crate::state::claims::{self, ClaimKey};
 
 /// The longest window of a claim.
@@ -72,8 +74,15 @@ impl Log for Broker {
             }
             let (reply, answer) = oneshot::channel();
             let (key, fingerprint, runs_version) = (claim.key, claim.fingerprint, runs.version);
-            let command = LookupCommand { key, fingerprint, runs_version, reply };
-            self.send(Input::Lookup(command), 0).await.map_err(|_| stopped())?;
+            let command = LookupCommand {
+                key,
+                fingerprint,
+                runs_version,
+                reply,
+            };
+            self.send(Input::Lookup(command), 0)
+                .await
+                .map_err(|_| stopped())?;
             match answer.await.map_err(|_| stopped())? {
                 Err(Refusal::Recheck) => {}
                 found => return found.map_err(|refusal| log_error(&refusal)),
@@ -89,7 +98,10 @@ impl Log for Broker {
         max_bytes: usize,
     ) -> Result<Read, LogError> {
         let partition = self.partition(topic, partition)?;
-        let fetched = self.fetch(&partition, from, max_bytes).await.map_err(read_error)?;
+        let fetched = self
+            .fetch(&partition, from, max_bytes)
+            .await
+            .map_err(read_error)?;
         let mut records = Vec::new();
         let mut bytes = 0;
         let mut next = from;
@@ -107,10 +119,18 @@ impl Log for Broker {
                 }
                 bytes += record.size_bytes();
                 next = offset + 1;
-                records.push(StoredRecord { offset, timestamp_ms, record });
+                records.push(StoredRecord {
+                    offset,
+                    timestamp_ms,
+                    record,
+                });
             }
         }
-        Ok(Read { records, next, high_watermark: fetched.high_watermark })
+        Ok(Read {
+            records,
+            next,
+            high_watermark: fetched.high_watermark,
+        })
     }
 
     async fn watch(
@@ -130,7 +150,10 @@ impl Log for Broker {
 
     async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, LogError> {
         let partition = self.partition(topic, partition)?;
-        Ok(Watermarks { log_start: partition.log_start(), high: partition.high_watermark() })
+        Ok(Watermarks {
+            log_start: partition.log_start(),
+            high: partition.high_watermark(),
+        })
     }
 
     async fn offset_at(
@@ -145,7 +168,10 @@ impl Log for Broker {
     }
 
     async fn topics(&self) -> Result<Vec<Topic>, LogError> {
-        Ok(Broker::topics(self).iter().map(|topic| plain(topic)).collect())
+        Ok(Broker::topics(self)
+            .iter()
+            .map(|topic| plain(topic))
+            .collect())
     }
 
     async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {
@@ -153,7 +179,11 @@ impl Log for Broker {
             Some(partitions) => partitions,
             None => self.default_partitions(),
         };
-        let new = NewTopic { name: spec.name, partitions, config: spec.config };
+        let new = NewTopic {
+            name: spec.name,
+            partitions,
+            config: spec.config,
+        };
         let topic = Broker::create_topic(self, new).await.map_err(topic_error)?;
         Ok(plain(&topic))
     }
@@ -177,13 +207,17 @@ impl Broker {
     /// Chooses the partition, checks the sizes and encodes one record.
     fn prepare(&self, append: &Append) -> Result<NewRecord, LogError> {
         let topics = Broker::topics(self);
-        let topic = topics.by_name(&append.topic).ok_or_else(|| no_such_topic(&append.topic))?;
+        let topic = topics
+            .by_name(&append.topic)
+            .ok_or_else(|| no_such_topic(&append.topic))?;
         let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         let partition = match (append.partition, &append.record.key) {
             (Some(partition), _) if (0..count).contains(&partition) => partition,
             (Some(partition), _) => {
                 let name = &append.topic;
-                return Err(LogError::NotFound(format!("partition {partition} of `{name}`")));
+                return Err(LogError::NotFound(format!(
+                    "partition {partition} of `{name}`"
+                )));
             }
             (None, Some(key)) => partitioner::for_key(key, count),
             (None, None) => self.next_keyless().rem_euclid(count),
@@ -197,16 +231,29 @@ impl Broker {
                 append.topic
             )));
         }
-        let claim = append.claim.as_ref().map(|claim| self.hashed(claim)).transpose()?;
-        Ok(NewRecord { topic: topic.number, partition: partition.cast_unsigned(), body, claim })
+        let claim = append
+            .claim
+            .as_ref()
+            .map(|claim| self.hashed(claim))
+            .transpose()?;
+        Ok(NewRecord {
+            topic: topic.number,
+            partition: partition.cast_unsigned(),
+            body,
+            claim,
+        })
     }
 
     fn hashed(&self, claim: &Claim) -> Result<NewClaim, LogError> {
         if claim.identity.len() > LARGEST_IDENTITY_BYTES {
-            return Err(LogError::Invalid("a claim's identity is longer than 64 KiB".to_owned()));
+            return Err(LogError::Invalid(
+                "a claim's identity is longer than 64 KiB".to_owned(),
+            ));
         }
         if claim.window > LARGEST_WINDOW {
-            return Err(LogError::Invalid("a claim's window is longer than 400 days".to_owned()));
+            return Err(LogError::Invalid(
+                "a claim's window is longer than 400 days".to_owned(),
+            ));
         }
         // Part of a second would end a window early; log time has milliseconds, windows seconds.
         let window_s = claim.window.as_secs() + u64::from(claim.window.subsec_nanos() > 0);
@@ -226,8 +273,12 @@ impl Broker {
         let topics = Broker::topics(self);
         let exists = |topic| topics.by_number(topic).is_some();
         let found = runs
-            
-            .lookup(self.objects(), claim.key, self.shared().log_time_ms(), exists)
+            .lookup(
+                self.objects(),
+                claim.key,
+                self.shared().log_time_ms(),
+                exists,
+            )
             .await
             .map_err(|error| LogError::not_stored(error.to_string()))?;
         Ok(found.map(|held| Appended {
@@ -270,7 +321,11 @@ impl Broker {
             let (places, new): (Vec<usize>, Vec<NewRecord>) = unclaimed.into_iter().unzip();
             let bytes = new.iter().map(|record| record.body.len()).sum();
             let (reply, answer) = oneshot::channel();
-            let command = AppendCommand { records: new, runs_version: runs.version, reply };
+            let command = AppendCommand {
+                records: new,
+                runs_version: runs.version,
+                reply,
+            };
             if self.send(Input::Append(command), bytes).await.is_err() {
                 return;
             }
@@ -336,7 +391,10 @@ fn topic_error(error: TopicError) -> LogError {
 
 fn read_error(error: ReadError) -> LogError {
     match error {
-        ReadError::OutOfRange { log_start, high_watermark } => LogError::Invalid(format!(
+        ReadError::OutOfRange {
+            log_start,
+            high_watermark,
+        } => LogError::Invalid(format!(
             "the offset is outside {log_start}..{high_watermark}, the range that is kept"
         )),
         ReadError::Corrupt(what) => LogError::Corrupt(what),

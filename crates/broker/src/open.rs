@@ -69,7 +69,8 @@ impl Broker {
         let objects_dir = data.join("objects");
         create_dir(&objects_dir).map_err(at(&objects_dir))?;
         let wal_dir = data.join("wal");
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open_directory(&wal_dir).map_err(at(&wal_dir))?);
+        let disk: Arc<dyn Disk> =
+            Arc::new(RealDisk::open_directory(&wal_dir).map_err(at(&wal_dir))?);
         let store = LocalFileSystem::new_with_prefix(&objects_dir)
             .map_err(|error| at(&objects_dir)(io::Error::other(error)))?
             .with_fsync(true)
@@ -102,7 +103,8 @@ impl Broker {
         // A thread of its own, since the caller's may belong to another runtime.
         let booted = std::thread::scope(|scope| {
             let boot = scope.spawn(|| runtime.block_on(boot::boot(&ground, config)));
-            boot.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            boot.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
         start(options, ground, booted, runtime, lock)
     }
@@ -115,7 +117,16 @@ fn start(
     runtime: tokio::runtime::Runtime,
     lock: DirLock,
 ) -> Result<Broker, OpenError> {
-    let Booted { sequencer, shared, runner, files, epoch, cluster_id, claim_secret, found } = booted;
+    let Booted {
+        sequencer,
+        shared,
+        runner,
+        files,
+        epoch,
+        cluster_id,
+        claim_secret,
+        found,
+    } = booted;
     tracing::info!(
         epoch,
         checkpoint.lsn = found.checkpoint_lsn,
@@ -130,7 +141,10 @@ fn start(
     let written = messages.clone();
     let on_done = move |done: wal::WriteDone| {
         // After the sequencer has ended nobody waits for a write.
-        let input = Input::Written { group_no: done.group_no, bytes: done.bytes };
+        let input = Input::Written {
+            group_no: done.group_no,
+            bytes: done.bytes,
+        };
         drop(written.send(Message::Input(input, None)));
     };
     let writers = Writers::start(options.writes_in_flight, &files, on_done, wal::abort)
@@ -158,14 +172,19 @@ fn start(
         objects: ground.objects,
         clock: ground.clock,
         next_keyless: AtomicI32::new(i32::from_le_bytes(
-            random_id(ground.random.as_ref())[..4].try_into().expect("four bytes"),
+            random_id(ground.random.as_ref())[..4]
+                .try_into()
+                .expect("four bytes"),
         )),
         random: ground.random,
         settings: options.kafka,
         cluster_id: URL_SAFE_NO_PAD.encode(cluster_id),
         claim_secret,
         epoch,
-        threads: Mutex::new(Some(Threads { sequencer, rest: vec![history] })),
+        threads: Mutex::new(Some(Threads {
+            sequencer,
+            rest: vec![history],
+        })),
     })))
 }
 
@@ -188,7 +207,10 @@ impl History {
                     if let Err(error) = &created {
                         tracing::warn!(%error, "no room for another segment of the write-ahead log");
                     }
-                    Input::Grown { segment, created: created.is_ok() }
+                    Input::Grown {
+                        segment,
+                        created: created.is_ok(),
+                    }
                 }
                 Chore::History(job) => match self.runtime.block_on(self.runner.run(*job)) {
                     Ok(done) => done.into(),
@@ -209,10 +231,16 @@ fn spawn(
     name: &str,
     body: impl FnOnce() + Send + 'static,
 ) -> Result<thread::JoinHandle<()>, OpenError> {
-    thread::Builder::new().name(name.to_owned()).spawn(body).map_err(OpenError::Thread)
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(OpenError::Thread)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this file is where the log meets the machine")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this file is where the log meets the machine"
+)]
 fn create_dir(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }

@@ -16,7 +16,11 @@ pub struct TopicSettings {
 /// What holds where a topic says nothing. Kafka's own defaults.
 impl Default for TopicSettings {
     fn default() -> Self {
-        Self { retention_ms: 604_800_000, retention_bytes: -1, max_message_bytes: 1_048_588 }
+        Self {
+            retention_ms: 604_800_000,
+            retention_bytes: -1,
+            max_message_bytes: 1_048_588,
+        }
     }
 }
 
@@ -83,7 +87,10 @@ mod tests {
     use super::*;
 
     fn check(settings: &[(&str, &str)], expected: Result<TopicSettings, &str>) {
-        let config = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let config = settings
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         let parsed = TopicSettings::parse(&config, TopicSettings::default());
         assert_eq!(parsed, expected.map_err(str::to_owned), "{settings:?}");
     }
@@ -92,10 +99,22 @@ mod tests {
     fn settings_are_parsed_or_refused_by_name() {
         let default = TopicSettings::default();
         check(&[], Ok(default));
-        check(&[("retention.ms", "-1")], Ok(TopicSettings { retention_ms: -1, ..default }));
+        check(
+            &[("retention.ms", "-1")],
+            Ok(TopicSettings {
+                retention_ms: -1,
+                ..default
+            }),
+        );
         check(&[("cleanup.policy", "delete")], Ok(default));
-        check(&[("cleanup.policy", "compact")], Err("`cleanup.policy=compact` is not supported yet"));
-        check(&[("retention.mss", "1")], Err("unknown topic setting `retention.mss`"));
+        check(
+            &[("cleanup.policy", "compact")],
+            Err("`cleanup.policy=compact` is not supported yet"),
+        );
+        check(
+            &[("retention.mss", "1")],
+            Err("unknown topic setting `retention.mss`"),
+        );
         check(
             &[("retention.bytes", "many")],
             Err("`retention.bytes=many`: a number from -1 to 9223372036854775807 is needed"),

@@ -43,12 +43,20 @@ pub struct ColdReader {
 impl ColdReader {
     /// Makes a reader that does at most `reads` reads at a time.
     pub fn new(objects: Objects, files: Arc<SegmentFiles>, reads: usize) -> Self {
-        Self { objects, files, permits: Semaphore::new(reads), indexes: Mutex::default() }
+        Self {
+            objects,
+            files,
+            permits: Semaphore::new(reads),
+            indexes: Mutex::default(),
+        }
     }
 
     /// Waits for a turn.
     pub(super) async fn permit(&self) -> SemaphorePermit<'_> {
-        self.permits.acquire().await.expect("the semaphore is never closed")
+        self.permits
+            .acquire()
+            .await
+            .expect("the semaphore is never closed")
     }
 
     /// Reads one batch from its group on disk.
@@ -85,9 +93,8 @@ impl ColdReader {
             .ok_or_else(|| ReadError::Corrupt(format!("{:?} lacks offset {from}", extent.object)))?
             .position;
         let limit = max_bytes.min(READ_LIMIT_BYTES) as u64;
-        let within = |(at, entry): &(usize, &BatchEntry)| {
-            *at == 0 || entry.range().end - start <= limit
-        };
+        let within =
+            |(at, entry): &(usize, &BatchEntry)| *at == 0 || entry.range().end - start <= limit;
         let taken = index[first..].iter().enumerate().take_while(within).count();
         let entries = &index[first..first + taken];
         Ok(l0::read_batches(&self.objects, Key::from(extent.object), entries).await?)
@@ -96,7 +103,12 @@ impl ColdReader {
     /// The batch index of an extent, from memory or its object.
     pub async fn index_of(&self, extent: &Extent) -> Result<Arc<Vec<BatchEntry>>, ReadError> {
         let section = &extent.section;
-        let name = (extent.object, section.topic, section.partition, section.first_offset);
+        let name = (
+            extent.object,
+            section.topic,
+            section.partition,
+            section.first_offset,
+        );
         if let Some(index) = self.indexes.lock().entries.get(&name) {
             return Ok(index.clone());
         }

@@ -32,7 +32,10 @@ pub enum HotFetch {
     Ready(Fetched),
     /// The data is there, but not in memory.
     Cold,
-    OutOfRange { log_start: i64, high_watermark: i64 },
+    OutOfRange {
+        log_start: i64,
+        high_watermark: i64,
+    },
 }
 
 /// Why a read failed.
@@ -57,10 +60,17 @@ enum Source {
 /// At least one batch if there is one, however large; beyond it no more than `max_bytes`.
 pub fn fetch_hot(hot: &HotGroups, partition: &Partition, from: i64, max_bytes: usize) -> HotFetch {
     let (log_start, high_watermark) = (partition.log_start(), partition.high_watermark());
-    let mut fetched = Fetched { high_watermark, log_start, ..Fetched::default() };
+    let mut fetched = Fetched {
+        high_watermark,
+        log_start,
+        ..Fetched::default()
+    };
     match partition.locate(from, max_bytes) {
         Location::End => HotFetch::Ready(fetched),
-        Location::OutOfRange => HotFetch::OutOfRange { log_start, high_watermark },
+        Location::OutOfRange => HotFetch::OutOfRange {
+            log_start,
+            high_watermark,
+        },
         Location::Object(_) => HotFetch::Cold,
         Location::Recent(batches) => {
             for batch in &batches {
@@ -68,11 +78,17 @@ pub fn fetch_hot(hot: &HotGroups, partition: &Partition, from: i64, max_bytes: u
                 if batch.base_offset >= high_watermark {
                     break;
                 }
-                let Whereabouts::Memory(group) = hot.find(batch.group_no) else { break };
+                let Whereabouts::Memory(group) = hot.find(batch.group_no) else {
+                    break;
+                };
                 fetched.bytes += batch.len as usize;
                 fetched.batches.push(slice_of(&group, batch));
             }
-            if fetched.batches.is_empty() { HotFetch::Cold } else { HotFetch::Ready(fetched) }
+            if fetched.batches.is_empty() {
+                HotFetch::Cold
+            } else {
+                HotFetch::Ready(fetched)
+            }
         }
     }
 }
@@ -95,8 +111,19 @@ pub async fn fetch_cold(
     for _ in 0..4 {
         let (log_start, high_watermark) = (partition.log_start(), partition.high_watermark());
         let source = match partition.locate(from, max_bytes) {
-            Location::End => return Ok(Fetched { high_watermark, log_start, ..Fetched::default() }),
-            Location::OutOfRange => return Err(ReadError::OutOfRange { log_start, high_watermark }),
+            Location::End => {
+                return Ok(Fetched {
+                    high_watermark,
+                    log_start,
+                    ..Fetched::default()
+                });
+            }
+            Location::OutOfRange => {
+                return Err(ReadError::OutOfRange {
+                    log_start,
+                    high_watermark,
+                });
+            }
             Location::Recent(batches) => {
                 let first = batches[0];
                 match hot.find(first.group_no) {
@@ -125,7 +152,12 @@ pub async fn fetch_cold(
         match read {
             Ok(batches) => {
                 let bytes = batches.iter().map(Bytes::len).sum();
-                return Ok(Fetched { batches, bytes, high_watermark, log_start });
+                return Ok(Fetched {
+                    batches,
+                    bytes,
+                    high_watermark,
+                    log_start,
+                });
             }
             Err(error) => last = error,
         }
@@ -153,7 +185,9 @@ pub async fn offset_for_timestamp(
         Location::Recent(batches) => batches[0].base_offset,
         Location::Object(extent) => {
             let index = cold.index_of(&extent).await?;
-            let entry = index.iter().find(|entry| entry.header.max_timestamp >= timestamp_ms);
+            let entry = index
+                .iter()
+                .find(|entry| entry.header.max_timestamp >= timestamp_ms);
             entry.map_or(extent.section.first_offset, BatchEntry::base_offset)
         }
     };
@@ -165,7 +199,9 @@ pub async fn offset_for_timestamp(
             HotFetch::Cold => fetch_cold(hot, cold, partition, from, 1).await?,
             HotFetch::OutOfRange { .. } => return Ok(None),
         };
-        let Some(batch) = fetched.batches.first() else { return Ok(None) };
+        let Some(batch) = fetched.batches.first() else {
+            return Ok(None);
+        };
         let records = batch::records(batch, LARGEST_UNPACKED_BYTES)
             .map_err(|error| ReadError::Corrupt(error.to_string()))?;
         for record in records {

@@ -46,7 +46,10 @@ pub struct HotGroups {
 impl HotGroups {
     /// Makes an empty set that keeps at most about `budget_bytes` in memory.
     pub fn new(budget_bytes: usize) -> Self {
-        Self { budget_bytes, inner: RwLock::default() }
+        Self {
+            budget_bytes,
+            inner: RwLock::default(),
+        }
     }
 
     /// Adds the next durable group; `bytes` is `None` for one found by recovery.
@@ -56,7 +59,11 @@ impl HotGroups {
             inner.front = place.group_no;
             inner.first_in_memory = place.group_no;
         }
-        debug_assert_eq!(place.group_no, inner.front + inner.groups.len() as u64, "groups are dense");
+        debug_assert_eq!(
+            place.group_no,
+            inner.front + inner.groups.len() as u64,
+            "groups are dense"
+        );
         inner.bytes_in_memory += bytes.as_ref().map_or(0, Bytes::len);
         inner.groups.push_back(HotGroup { place, bytes });
         inner.evict(self.budget_bytes);
@@ -72,10 +79,14 @@ impl HotGroups {
     /// Finds a group.
     pub fn find(&self, group_no: u64) -> Whereabouts {
         let inner = self.inner.read();
-        let index = group_no.checked_sub(inner.front).and_then(|at| usize::try_from(at).ok());
+        let index = group_no
+            .checked_sub(inner.front)
+            .and_then(|at| usize::try_from(at).ok());
         match index.and_then(|index| inner.groups.get(index)) {
             None => Whereabouts::Gone,
-            Some(HotGroup { bytes: Some(bytes), .. }) => Whereabouts::Memory(bytes.clone()),
+            Some(HotGroup {
+                bytes: Some(bytes), ..
+            }) => Whereabouts::Memory(bytes.clone()),
             Some(HotGroup { place, .. }) => Whereabouts::Disk(place.clone()),
         }
     }
@@ -91,14 +102,20 @@ impl Inner {
     fn evict(&mut self, budget_bytes: usize) {
         while self.bytes_in_memory > budget_bytes {
             let at = self.first_in_memory.saturating_sub(self.front);
-            let Some(group) = usize::try_from(at).ok().and_then(|at| self.groups.get_mut(at)) else {
+            let Some(group) = usize::try_from(at)
+                .ok()
+                .and_then(|at| self.groups.get_mut(at))
+            else {
                 break;
             };
             self.bytes_in_memory -= group.bytes.take().map_or(0, |bytes| bytes.len());
             self.first_in_memory = self.front + at + 1;
         }
         while self.front <= self.shipped_through
-            && self.groups.front().is_some_and(|group| group.bytes.is_none())
+            && self
+                .groups
+                .front()
+                .is_some_and(|group| group.bytes.is_none())
         {
             self.groups.pop_front();
             self.front += 1;
@@ -112,7 +129,14 @@ mod tests {
     use super::*;
 
     fn place(group_no: u64) -> GroupPlace {
-        GroupPlace { segment: 0, position: group_no * 4096, len: 4096, group_no, first_lsn: group_no, epoch: 1 }
+        GroupPlace {
+            segment: 0,
+            position: group_no * 4096,
+            len: 4096,
+            group_no,
+            first_lsn: group_no,
+            epoch: 1,
+        }
     }
 
     #[test]
@@ -127,7 +151,10 @@ mod tests {
         assert!(matches!(hot.find(4), Whereabouts::Gone));
         hot.shipped(7);
         assert!(matches!(hot.find(6), Whereabouts::Gone));
-        assert!(matches!(hot.find(7), Whereabouts::Memory(_)), "shipped, and still quick to read");
+        assert!(
+            matches!(hot.find(7), Whereabouts::Memory(_)),
+            "shipped, and still quick to read"
+        );
         assert_eq!(hot.front(), 7);
         hot.push(place(9), Some(Bytes::from(vec![0; 4096])));
         assert!(matches!(hot.find(7), Whereabouts::Gone));

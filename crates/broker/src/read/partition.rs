@@ -99,12 +99,19 @@ impl Partition {
     pub fn epoch_end(&self, asked: i32) -> Option<(i32, i64)> {
         let inner = self.inner.read();
         let asked = u32::try_from(asked).ok()?;
-        if inner.epochs.last().is_none_or(|(current, _)| asked > *current) {
+        if inner
+            .epochs
+            .last()
+            .is_none_or(|(current, _)| asked > *current)
+        {
             return None;
         }
         let after = inner.epochs.partition_point(|(epoch, _)| *epoch <= asked);
         let (epoch, _) = *inner.epochs.get(after.checked_sub(1)?)?;
-        let end = inner.epochs.get(after).map_or(self.high_watermark(), |(_, start)| *start);
+        let end = inner
+            .epochs
+            .get(after)
+            .map_or(self.high_watermark(), |(_, start)| *start);
         Some((epoch.cast_signed(), end))
     }
 
@@ -128,8 +135,14 @@ impl Partition {
         if offset < self.log_start() || offset > high_watermark {
             return Location::OutOfRange;
         }
-        if inner.recent.front().is_some_and(|first| first.base_offset <= offset) {
-            let from = inner.recent.partition_point(|batch| batch.last_offset < offset);
+        if inner
+            .recent
+            .front()
+            .is_some_and(|first| first.base_offset <= offset)
+        {
+            let from = inner
+                .recent
+                .partition_point(|batch| batch.last_offset < offset);
             let mut batches = Vec::new();
             let mut bytes = 0;
             for batch in inner.recent.range(from..) {
@@ -141,15 +154,25 @@ impl Partition {
             }
             return Location::Recent(batches);
         }
-        let at = inner.extents.partition_point(|extent| extent.section.last_offset < offset);
-        inner.extents.get(at).map_or(Location::OutOfRange, |extent| Location::Object(extent.clone()))
+        let at = inner
+            .extents
+            .partition_point(|extent| extent.section.last_offset < offset);
+        inner
+            .extents
+            .get(at)
+            .map_or(Location::OutOfRange, |extent| {
+                Location::Object(extent.clone())
+            })
     }
 
     /// Finds the first place whose largest timestamp is at or after `timestamp_ms`, in offset order.
     pub fn locate_timestamp(&self, timestamp_ms: i64) -> Location {
         let inner = self.inner.read();
         let log_start = self.log_start();
-        let first_recent = inner.recent.front().map_or(i64::MAX, |batch| batch.base_offset);
+        let first_recent = inner
+            .recent
+            .front()
+            .map_or(i64::MAX, |batch| batch.base_offset);
         let extent = inner.extents.iter().find(|extent| {
             extent.section.last_offset >= log_start
                 && extent.section.first_offset < first_recent
@@ -158,17 +181,22 @@ impl Partition {
         if let Some(extent) = extent {
             return Location::Object(extent.clone());
         }
-        let recent = inner.recent.iter().find(|batch| {
-            batch.last_offset >= log_start && batch.max_timestamp >= timestamp_ms
-        });
+        let recent = inner
+            .recent
+            .iter()
+            .find(|batch| batch.last_offset >= log_start && batch.max_timestamp >= timestamp_ms);
         recent.map_or(Location::End, |batch| Location::Recent(vec![*batch]))
     }
 
     /// The largest timestamp of the readable records, as far as extents and batches tell.
     pub fn max_timestamp(&self) -> Option<i64> {
         let inner = self.inner.read();
-        let old = inner.extents.iter().map(|extent| extent.section.max_timestamp);
-        old.chain(inner.recent.iter().map(|batch| batch.max_timestamp)).max()
+        let old = inner
+            .extents
+            .iter()
+            .map(|extent| extent.section.max_timestamp);
+        old.chain(inner.recent.iter().map(|batch| batch.max_timestamp))
+            .max()
     }
 
     /// Sets everything from what recovery found.
@@ -189,19 +217,29 @@ impl Partition {
     /// Makes a durable batch readable.
     pub(crate) fn publish(&self, batch: RecentBatch, hot_front: u64) {
         let mut inner = self.inner.write();
-        while inner.recent.front().is_some_and(|first| first.group_no < hot_front) {
+        while inner
+            .recent
+            .front()
+            .is_some_and(|first| first.group_no < hot_front)
+        {
             inner.recent.pop_front();
         }
         inner.recent.push_back(batch);
-        self.appended_bytes.fetch_add(u64::from(batch.len), Ordering::AcqRel);
-        self.high_watermark.store(batch.last_offset + 1, Ordering::Release);
+        self.appended_bytes
+            .fetch_add(u64::from(batch.len), Ordering::AcqRel);
+        self.high_watermark
+            .store(batch.last_offset + 1, Ordering::Release);
     }
 
     /// Takes over the extents after an object came or went.
     pub(crate) fn set_extents(&self, extents: Arc<Vec<Extent>>, hot_front: u64) {
         let mut inner = self.inner.write();
         inner.extents = extents;
-        while inner.recent.front().is_some_and(|first| first.group_no < hot_front) {
+        while inner
+            .recent
+            .front()
+            .is_some_and(|first| first.group_no < hot_front)
+        {
             inner.recent.pop_front();
         }
     }
@@ -209,7 +247,11 @@ impl Partition {
     /// Forgets batches of groups below `hot_front`; objects hold them.
     pub(crate) fn forget_below(&self, hot_front: u64) {
         let mut inner = self.inner.write();
-        while inner.recent.front().is_some_and(|first| first.group_no < hot_front) {
+        while inner
+            .recent
+            .front()
+            .is_some_and(|first| first.group_no < hot_front)
+        {
             inner.recent.pop_front();
         }
     }

@@ -8,8 +8,8 @@ use tidegate_event_log::{Appended, Disposition, Place};
 
 use super::durable::Answer;
 use super::{
-    AppendAnswer, AppendCommand, LookupCommand, NewClaim, NewRecord, Now,
-    ProduceCommand, Produced, Refusal, Sequencer,
+    AppendAnswer, AppendCommand, LookupCommand, NewClaim, NewRecord, Now, ProduceCommand, Produced,
+    Refusal, Sequencer,
 };
 use crate::batch::{BatchHeader, HEADER_BYTES, OpenBatch};
 use crate::read::partition::{Partition, RecentBatch};
@@ -65,12 +65,18 @@ impl Sequencer {
             // All or none: a part handed back alone would come to stand behind its successors.
             return drop(command.reply.send(AppendAnswer::Recheck(command.records)));
         }
-        let bytes: usize =
-            command.records.iter().map(|record| record.body.len() + RECORD_OVERHEAD_BYTES).sum();
+        let bytes: usize = command
+            .records
+            .iter()
+            .map(|record| record.body.len() + RECORD_OVERHEAD_BYTES)
+            .sum();
         self.make_room(bytes, now);
         let log_time_ms = self.clock.read(now);
-        let answers =
-            command.records.iter().map(|record| self.append_one(record, log_time_ms)).collect();
+        let answers = command
+            .records
+            .iter()
+            .map(|record| self.append_one(record, log_time_ms))
+            .collect();
         self.answer_when_durable(Answer::Append(command.reply, answers));
     }
 
@@ -86,14 +92,18 @@ impl Sequencer {
         }
         let (offset, timestamp_ms) = self.push_record(record, &partition, log_time_ms);
         if let Some(claim) = &record.claim {
-            self.claims.insert(claim.key, entry_of(claim, record, offset, timestamp_ms));
+            self.claims
+                .insert(claim.key, entry_of(claim, record, offset, timestamp_ms));
         }
         let place = Place {
             partition: record.partition.cast_signed(),
             offset,
             timestamp_ms,
         };
-        Ok(Appended { place, disposition: Disposition::Stored })
+        Ok(Appended {
+            place,
+            disposition: Disposition::Stored,
+        })
     }
 
     /// Puts a record into its partition's open batch and returns its offset and timestamp.
@@ -118,7 +128,11 @@ impl Sequencer {
                     .state
                     .partition(record.topic, record.partition)
                     .map_or(0, |lane| lane.next_offset);
-                let mut batch = self.lanes.spare.pop().unwrap_or_else(|| OpenBatch::new(0, 0));
+                let mut batch = self
+                    .lanes
+                    .spare
+                    .pop()
+                    .unwrap_or_else(|| OpenBatch::new(0, 0));
                 batch.reset(base_offset, log_time_ms);
                 self.lanes.lanes.push(OpenLane {
                     topic: record.topic,
@@ -128,7 +142,9 @@ impl Sequencer {
                     batch,
                     claims: Vec::new(),
                 });
-                self.lanes.by_partition.insert(key, self.lanes.lanes.len() - 1);
+                self.lanes
+                    .by_partition
+                    .insert(key, self.lanes.lanes.len() - 1);
                 self.lanes.lanes.len() - 1
             }
         };
@@ -165,7 +181,12 @@ impl Sequencer {
                 lane.topic,
                 &lane.partition,
                 &header,
-                Data { flags: flags::CRC_PENDING, timed: !lane.claims.is_empty(), claims: &lane.claims, parts: [head, tail] },
+                Data {
+                    flags: flags::CRC_PENDING,
+                    timed: !lane.claims.is_empty(),
+                    claims: &lane.claims,
+                    parts: [head, tail],
+                },
                 self.next_group,
             );
             self.lanes.spare.push(lane.batch);
@@ -173,7 +194,13 @@ impl Sequencer {
     }
 
     pub(super) fn produce(&mut self, command: ProduceCommand, now: Now) {
-        let ProduceCommand { topic, partition: index, mut header, batch, reply } = command;
+        let ProduceCommand {
+            topic,
+            partition: index,
+            mut header,
+            batch,
+            reply,
+        } = command;
         let partition = match self.partition(topic, index) {
             Ok(partition) => partition,
             Err(refusal) => return drop(reply.send(Err(refusal))),
@@ -182,17 +209,26 @@ impl Sequencer {
         if self.lanes.by_partition.contains_key(&(topic, index)) {
             self.close_lanes();
         }
-        let log_start = self.state.partition(topic, index).map_or(0, |lane| lane.log_start);
+        let log_start = self
+            .state
+            .partition(topic, index)
+            .map_or(0, |lane| lane.log_start);
         match self.state.producers.judge(topic, index, &header) {
             Verdict::OutOfOrder => return drop(reply.send(Err(Refusal::OutOfOrder))),
             Verdict::Fenced => return drop(reply.send(Err(Refusal::FencedProducer))),
             Verdict::Repeat(first) => {
-                let produced = Produced { base_offset: first.base_offset, log_start };
+                let produced = Produced {
+                    base_offset: first.base_offset,
+                    log_start,
+                };
                 return self.answer_when_durable(Answer::Produce(reply, produced));
             }
             Verdict::Next => {}
         }
-        header.base_offset = self.state.partition(topic, index).map_or(0, |lane| lane.next_offset);
+        header.base_offset = self
+            .state
+            .partition(topic, index)
+            .map_or(0, |lane| lane.next_offset);
         header.leader_epoch = self.state.epoch.cast_signed();
         let mut head = [0; HEADER_BYTES];
         header.write(&mut head);
@@ -203,10 +239,18 @@ impl Sequencer {
             topic,
             &partition,
             &header,
-            Data { flags: 0, timed: false, claims: &[], parts: [&head, &batch[HEADER_BYTES..]] },
+            Data {
+                flags: 0,
+                timed: false,
+                claims: &[],
+                parts: [&head, &batch[HEADER_BYTES..]],
+            },
             self.next_group,
         );
-        let produced = Produced { base_offset: header.base_offset, log_start };
+        let produced = Produced {
+            base_offset: header.base_offset,
+            log_start,
+        };
         self.answer_when_durable(Answer::Produce(reply, produced));
     }
 
@@ -226,7 +270,9 @@ impl Sequencer {
 
     /// Finds a claim that is held in memory, its window not over and its topic still there.
     fn held_claim(&self, key: claims::ClaimKey, log_time_ms: i64) -> Option<claims::Entry> {
-        self.claims.check(key, log_time_ms).filter(|held| self.topics.contains_key(&held.topic))
+        self.claims
+            .check(key, log_time_ms)
+            .filter(|held| self.topics.contains_key(&held.topic))
     }
 
     fn partition(&self, topic: u32, partition: u32) -> Result<Arc<Partition>, Refusal> {
@@ -254,7 +300,10 @@ struct Data<'a> {
     parts: [&'a [u8]; 2],
 }
 
-#[expect(clippy::too_many_arguments, reason = "disjoint fields of the sequencer, borrowed one by one")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "disjoint fields of the sequencer, borrowed one by one"
+)]
 fn push_data(
     group: &mut crate::wal::GroupBuilder,
     state: &mut crate::state::State,
@@ -267,9 +316,21 @@ fn push_data(
 ) {
     let len = data.parts[0].len() + data.parts[1].len();
     let position = group
-        .push(RecordKind::Data, data.flags, topic, partition.index, data.claims, &data.parts)
+        .push(
+            RecordKind::Data,
+            data.flags,
+            topic,
+            partition.index,
+            data.claims,
+            &data.parts,
+        )
         .expect("room was made before the record got its offset");
-    let entry = LogEntry::Data { topic, partition: partition.index, header, timed: data.timed };
+    let entry = LogEntry::Data {
+        topic,
+        partition: partition.index,
+        header,
+        timed: data.timed,
+    };
     state
         .apply(state.last_lsn + 1, &entry)
         .expect("the batch was given the next offset of a partition that exists");

@@ -17,7 +17,10 @@ pub struct LogClock {
 impl LogClock {
     /// Goes on from the log's last time, or from the wall clock if that is later.
     pub fn new(last_ms: i64, now: Now) -> Self {
-        Self { time_ms: last_ms.max(now.wall_ms), elapsed_ms: now.elapsed_ms }
+        Self {
+            time_ms: last_ms.max(now.wall_ms),
+            elapsed_ms: now.elapsed_ms,
+        }
     }
 
     /// Returns log time, in milliseconds since 1970.
@@ -43,21 +46,52 @@ mod tests {
     /// Reads at each (wall, elapsed) and compares log time.
     fn check(last_ms: i64, readings: &[(i64, u64, i64)]) {
         let (wall_ms, elapsed_ms, _) = readings[0];
-        let mut clock = LogClock::new(last_ms, Now { wall_ms, elapsed_ms });
+        let mut clock = LogClock::new(
+            last_ms,
+            Now {
+                wall_ms,
+                elapsed_ms,
+            },
+        );
         for &(wall_ms, elapsed_ms, expected) in readings {
-            assert_eq!(clock.read(Now { wall_ms, elapsed_ms }), expected, "{readings:?}");
+            assert_eq!(
+                clock.read(Now {
+                    wall_ms,
+                    elapsed_ms
+                }),
+                expected,
+                "{readings:?}"
+            );
         }
     }
 
     #[test]
     fn log_time_follows_the_wall_clock_and_never_goes_back() {
-        check(0, &[(1_000, 0, 1_000), (1_010, 10, 1_010), (900, 20, 1_010), (1_020, 30, 1_020)]);
-        check(5_000, &[(1_000, 0, 5_000), (1_010, 10, 5_000), (5_001, 20, 5_001)]);
+        check(
+            0,
+            &[
+                (1_000, 0, 1_000),
+                (1_010, 10, 1_010),
+                (900, 20, 1_010),
+                (1_020, 30, 1_020),
+            ],
+        );
+        check(
+            5_000,
+            &[(1_000, 0, 5_000), (1_010, 10, 5_000), (5_001, 20, 5_001)],
+        );
     }
 
     #[test]
     fn a_leap_of_the_wall_clock_does_not_end_claims() {
         let year = 365 * 24 * 3_600_000;
-        check(0, &[(1_000, 0, 1_000), (1_000 + year, 10, 1_010), (1_010 + year, 20, 1_020)]);
+        check(
+            0,
+            &[
+                (1_000, 0, 1_000),
+                (1_000 + year, 10, 1_010),
+                (1_010 + year, 20, 1_020),
+            ],
+        );
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::durable::{Answer, Effect};
-use super::{CommitOffsetsCommand, CreateTopicCommand, DeleteTopicCommand, Now, Refusal, Sequencer};
+use super::{
+    CommitOffsetsCommand, CreateTopicCommand, DeleteTopicCommand, Now, Refusal, Sequencer,
+};
 use crate::read::partition::{Partition, Topic};
 use crate::state::Entry;
 use crate::state::command::{
@@ -24,7 +26,11 @@ impl Sequencer {
         let wall_ms = now.wall_ms;
         self.push_command(&Command::EpochStarted(EpochStarted { epoch, wall_ms }), now);
         for topic in self.state.topics() {
-            let handles = self.topics.get(&topic.number).into_iter().flat_map(|t| &t.partitions);
+            let handles = self
+                .topics
+                .get(&topic.number)
+                .into_iter()
+                .flat_map(|t| &t.partitions);
             for (handle, lane) in handles.zip(&topic.partitions) {
                 handle.set_epochs(lane.epochs.clone());
             }
@@ -61,7 +67,10 @@ impl Sequencer {
             internal: command.internal,
         };
         self.push_command(&Command::TopicCreated(created), now);
-        let topic = self.state.topic(number).expect("the topic was just created");
+        let topic = self
+            .state
+            .topic(number)
+            .expect("the topic was just created");
         let handle = Arc::new(handle_of(topic, self.shared.topic_defaults));
         self.topics.insert(number, handle.clone());
         self.effects.push(Effect::TopicCreated(handle.clone()));
@@ -75,7 +84,11 @@ impl Sequencer {
         self.push_command(&Command::TopicDeleted(TopicDeleted { number }), now);
         self.topics.remove(&number);
         self.history.topic_deleted(number, now);
-        let groups = self.state.groups().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let groups = self
+            .state
+            .groups()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         self.effects.push(Effect::TopicDeleted(number));
         self.effects.push(Effect::GroupsChanged(groups));
         self.answer_when_durable(Answer::Done(command.reply));
@@ -87,7 +100,10 @@ impl Sequencer {
         now: Now,
     ) {
         let producer_id = self.state.next_producer_id;
-        self.push_command(&Command::ProducerIdGiven(ProducerIdGiven { producer_id }), now);
+        self.push_command(
+            &Command::ProducerIdGiven(ProducerIdGiven { producer_id }),
+            now,
+        );
         self.answer_when_durable(Answer::ProducerId(reply, producer_id));
     }
 
@@ -96,8 +112,13 @@ impl Sequencer {
         offsets.commit_ms = self.clock.read(now);
         let name = offsets.group.clone();
         self.push_command(&Command::OffsetsCommitted(offsets), now);
-        let group = self.state.group(&name).expect("a commit makes its group").clone();
-        self.effects.push(Effect::GroupsChanged(vec![(name, group)]));
+        let group = self
+            .state
+            .group(&name)
+            .expect("a commit makes its group")
+            .clone();
+        self.effects
+            .push(Effect::GroupsChanged(vec![(name, group)]));
         self.answer_when_durable(Answer::Done(command.reply));
     }
 
@@ -106,13 +127,20 @@ impl Sequencer {
         if moves.is_empty() || !self.has_room() {
             return;
         }
-        let command = Command::LogStartMoved(LogStartMoved { moves: moves.clone() });
+        let command = Command::LogStartMoved(LogStartMoved {
+            moves: moves.clone(),
+        });
         self.push_command(&command, now);
         for (topic, partition, log_start) in &moves {
-            self.history.log_start_moved(*topic, *partition, *log_start, now);
-            let handle = self.topics.get(topic).and_then(|t| t.partitions.get(*partition as usize));
+            self.history
+                .log_start_moved(*topic, *partition, *log_start, now);
+            let handle = self
+                .topics
+                .get(topic)
+                .and_then(|t| t.partitions.get(*partition as usize));
             if let Some(handle) = handle {
-                self.effects.push(Effect::LogStartMoved(handle.clone(), *log_start));
+                self.effects
+                    .push(Effect::LogStartMoved(handle.clone(), *log_start));
             }
         }
     }
@@ -120,7 +148,10 @@ impl Sequencer {
     /// Forgets idempotent producers that have been silent for long.
     pub(super) fn expire_producers(&mut self, before_lsn: u64, now: Now) {
         if self.has_room() {
-            self.push_command(&Command::ProducersExpired(ProducersExpired { before_lsn }), now);
+            self.push_command(
+                &Command::ProducersExpired(ProducersExpired { before_lsn }),
+                now,
+            );
         }
     }
 }
@@ -129,7 +160,11 @@ impl Sequencer {
 pub fn handle_of(topic: &crate::state::Topic, defaults: TopicSettings) -> Topic {
     let defaults = if topic.internal {
         // Internal topics keep everything until compaction exists.
-        TopicSettings { retention_ms: -1, retention_bytes: -1, ..defaults }
+        TopicSettings {
+            retention_ms: -1,
+            retention_bytes: -1,
+            ..defaults
+        }
     } else {
         defaults
     };

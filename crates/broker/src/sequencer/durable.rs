@@ -8,9 +8,7 @@ use bytes::Bytes;
 use tidegate_event_log::Appended;
 use tokio::sync::oneshot;
 
-use super::{
-    AppendAnswer, GROUP_WORTH_A_WRITE_BYTES, Now, Output, Produced, Refusal, Sequencer,
-};
+use super::{AppendAnswer, GROUP_WORTH_A_WRITE_BYTES, Now, Output, Produced, Refusal, Sequencer};
 use crate::read::partition::{Partition, RecentBatch, Topic};
 use crate::state::CommittedGroup;
 use crate::wal::{GroupFrame, GroupPlace, SegmentId, WriteJob};
@@ -25,7 +23,10 @@ const GROW_AGAIN_AFTER_MS: u64 = 5_000;
 /// An answer that waits for durability.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Append(oneshot::Sender<AppendAnswer>, Vec<Result<Appended, Refusal>>),
+    Append(
+        oneshot::Sender<AppendAnswer>,
+        Vec<Result<Appended, Refusal>>,
+    ),
     Produce(oneshot::Sender<Result<Produced, Refusal>>, Produced),
     Lookup(oneshot::Sender<Result<Option<Appended>, Refusal>>, Appended),
     TopicCreated(oneshot::Sender<Result<Arc<Topic>, Refusal>>, Arc<Topic>),
@@ -139,13 +140,19 @@ impl Sequencer {
     /// Takes the end of a write, and publishes and answers every group that is durable by it.
     pub(super) fn written(&mut self, group_no: u64, bytes: Bytes, now: Now) {
         let first = self.durable_group + 1;
-        let at = group_no.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+        let at = group_no
+            .checked_sub(first)
+            .and_then(|at| usize::try_from(at).ok());
         let Some(written) = at.and_then(|at| self.in_flight.get_mut(at)) else {
             debug_assert!(false, "group {group_no} was written twice");
             return;
         };
         written.bytes = Some(bytes);
-        while self.in_flight.front().is_some_and(|group| group.bytes.is_some()) {
+        while self
+            .in_flight
+            .front()
+            .is_some_and(|group| group.bytes.is_some())
+        {
             let group = self.in_flight.pop_front().expect("the front was just seen");
             self.durable(group);
         }
@@ -160,7 +167,9 @@ impl Sequencer {
         self.durable_group = group.place.group_no;
         let durable_bytes = group.bytes.as_ref().map_or(0, Bytes::len);
         self.shared.hot.push(group.place, group.bytes);
-        self.shared.stats.group_durable(group.last_lsn, durable_bytes);
+        self.shared
+            .stats
+            .group_durable(group.last_lsn, durable_bytes);
         let hot_front = self.shared.hot.front();
         let mut advanced: BTreeSet<(u32, u32)> = BTreeSet::new();
         let mut woken: Vec<Arc<Partition>> = Vec::new();
@@ -189,7 +198,9 @@ impl Sequencer {
 
     /// Covers the last group by an empty one once the log has been idle for a moment.
     pub(super) fn cover_last_group(&mut self, now: Now) {
-        let idle = self.idle_since_ms.is_some_and(|since| now.elapsed_ms >= since + COVER_AFTER_MS);
+        let idle = self
+            .idle_since_ms
+            .is_some_and(|since| now.elapsed_ms >= since + COVER_AFTER_MS);
         let nothing_open = self.group.is_empty() && self.lanes.is_empty();
         if idle && nothing_open && self.uncovered && self.in_flight.is_empty() && self.has_room() {
             self.seal(now);

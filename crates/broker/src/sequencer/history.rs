@@ -159,7 +159,11 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn new(settings: HistorySettings, recovered: Recovered, now: Now) -> Self {
-        let unshipped_bytes = recovered.unshipped.iter().map(|place| u64::from(place.len)).sum();
+        let unshipped_bytes = recovered
+            .unshipped
+            .iter()
+            .map(|place| u64::from(place.len))
+            .sum();
         Self {
             upkeep: upkeep::Upkeep::new(settings.delete_after_ms),
             settings,
@@ -190,12 +194,16 @@ impl History {
     }
 
     pub(super) fn log_start_moved(&mut self, topic: u32, partition: u32, start: i64, now: Now) {
-        self.extents.move_log_start(topic, partition, start, now.wall_ms);
+        self.extents
+            .move_log_start(topic, partition, start, now.wall_ms);
     }
 
     fn ship_is_due(&self, now: Now) -> bool {
         let old = now.elapsed_ms >= self.oldest_unshipped_ms + self.settings.ship_after_ms;
-        let much = self.settings.ship_bytes.min(self.settings.wal_budget_bytes / 2);
+        let much = self
+            .settings
+            .ship_bytes
+            .min(self.settings.wal_budget_bytes / 2);
         old || self.unshipped_bytes >= much
     }
 
@@ -250,7 +258,11 @@ impl Sequencer {
     /// Ships the decided range once all of it is durable.
     pub(super) fn history_durable(&mut self, _now: Now) {
         let durable_group = self.durable_group;
-        let ready = self.history.cut.as_ref().is_some_and(|cut| cut.last_group <= durable_group);
+        let ready = self
+            .history
+            .cut
+            .as_ref()
+            .is_some_and(|cut| cut.last_group <= durable_group);
         if self.history.busy || !ready {
             return;
         }
@@ -277,10 +289,15 @@ impl Sequencer {
             first_group: groups.first().map_or(0, |(place, _)| place.group_no),
             last_group: cut.last_group,
             groups,
-            topic_ids: self.topics.values().map(|topic| (topic.number, topic.id)).collect(),
+            topic_ids: self
+                .topics
+                .values()
+                .map(|topic| (topic.number, topic.id))
+                .collect(),
         };
         history.busy = true;
-        self.outputs.push_back(Output::History(Box::new(HistoryJob::Ship(job))));
+        self.outputs
+            .push_back(Output::History(Box::new(HistoryJob::Ship(job))));
     }
 
     /// Takes the end of the job in flight.
@@ -304,8 +321,15 @@ impl Sequencer {
         self.readers_see_extents(sections);
         self.shared.hot.shipped(cut.last_group);
         let history = &mut self.history;
-        while history.unshipped.front().is_some_and(|place| place.group_no <= cut.last_group) {
-            let place = history.unshipped.pop_front().expect("the front was just seen");
+        while history
+            .unshipped
+            .front()
+            .is_some_and(|place| place.group_no <= cut.last_group)
+        {
+            let place = history
+                .unshipped
+                .pop_front()
+                .expect("the front was just seen");
             history.unshipped_bytes -= u64::from(place.len);
         }
         history.oldest_unshipped_ms = now.elapsed_ms;
@@ -328,9 +352,14 @@ impl Sequencer {
             };
             history.upkeep.checkpoint_cut(&history.extents);
             let epoch = self.state.epoch;
-            let job = CheckpointJob { epoch, image, frozen };
+            let job = CheckpointJob {
+                epoch,
+                image,
+                frozen,
+            };
             history.checkpoint_in_flight = Some((cut.last_group, cut.last_lsn));
-            self.outputs.push_back(Output::History(Box::new(HistoryJob::Checkpoint(job))));
+            self.outputs
+                .push_back(Output::History(Box::new(HistoryJob::Checkpoint(job))));
         }
     }
 
@@ -343,15 +372,21 @@ impl Sequencer {
                 .get(&section.topic)
                 .and_then(|topic| topic.partitions.get(section.partition as usize));
             if let Some(handle) = handle {
-                let extents = self.history.extents.shared(section.topic, section.partition);
+                let extents = self
+                    .history
+                    .extents
+                    .shared(section.topic, section.partition);
                 handle.set_extents(extents, hot_front);
             }
         }
     }
 
     fn checkpointed(&mut self, runs: Arc<Runs>, now: Now) {
-        let (group, lsn) =
-            self.history.checkpoint_in_flight.take().expect("a checkpoint was in flight");
+        let (group, lsn) = self
+            .history
+            .checkpoint_in_flight
+            .take()
+            .expect("a checkpoint was in flight");
         self.history.checkpoint_lsn = lsn;
         self.claims.runs_installed(&runs);
         self.shared.runs.store(runs);
@@ -383,7 +418,8 @@ impl Sequencer {
                 now,
             ) {
                 history.busy = true;
-                self.outputs.push_back(Output::History(Box::new(HistoryJob::Upkeep(job))));
+                self.outputs
+                    .push_back(Output::History(Box::new(HistoryJob::Upkeep(job))));
             }
         }
     }
@@ -408,7 +444,9 @@ impl Sequencer {
     fn upkept(&mut self, done: upkeep::Done, now: Now) {
         match done {
             upkeep::Done::Rewritten { old, new, sections } => {
-                self.history.extents.replace(old, new, &sections, now.wall_ms);
+                self.history
+                    .extents
+                    .replace(old, new, &sections, now.wall_ms);
                 self.readers_see_extents(&sections);
             }
             upkeep::Done::Collected { objects } => {
@@ -427,11 +465,17 @@ impl Sequencer {
     fn note_hour(&mut self, now: Now) {
         const HOUR_MS: u64 = 3_600_000;
         let hours = &mut self.history.hours;
-        if hours.back().is_none_or(|(at, _)| now.elapsed_ms >= at + HOUR_MS) {
+        if hours
+            .back()
+            .is_none_or(|(at, _)| now.elapsed_ms >= at + HOUR_MS)
+        {
             hours.push_back((now.elapsed_ms, self.state.last_lsn));
         }
         let expiry_ms = self.history.settings.producer_expiry_ms;
-        let due = hours.front().filter(|(at, _)| now.elapsed_ms >= at + expiry_ms).copied();
+        let due = hours
+            .front()
+            .filter(|(at, _)| now.elapsed_ms >= at + expiry_ms)
+            .copied();
         if let Some((_, lsn)) = due {
             hours.pop_front();
             if self.state.producers.len() > 0 {

@@ -19,22 +19,22 @@ use bytes::Bytes;
 use tidegate_event_log::{Appended, TopicConfig};
 use tokio::sync::oneshot;
 
+use self::append::OpenLanes;
 pub use self::clock::LogClock;
 pub use self::command::handle_of;
-pub use self::history::{
-    CheckpointImage, CheckpointJob, Done, HistoryJob, HistorySettings, Recovered as HistoryRecovered,
-    ShipJob,
-};
-use self::append::OpenLanes;
 use self::durable::{Answer, Effect, InFlight};
 use self::history::History;
+pub use self::history::{
+    CheckpointImage, CheckpointJob, Done, HistoryJob, HistorySettings,
+    Recovered as HistoryRecovered, ShipJob,
+};
 use crate::batch::BatchHeader;
 use crate::read::partition::Topic;
 use crate::shared::Shared;
+use crate::state::State;
 use crate::state::claims::{ClaimKey, Claims};
 use crate::state::command::OffsetsCommitted;
 use crate::state::extents::ObjectName;
-use crate::state::State;
 use crate::wal::{GroupBuilder, SegmentId, Segments, WriteJob};
 
 /// A group is sealed once it holds this much, even if the disk is busy. No command is larger, so a
@@ -61,9 +61,15 @@ pub enum Input {
     GiveProducerId(oneshot::Sender<Result<i64, Refusal>>),
     CommitOffsets(CommitOffsetsCommand),
     /// A group was written; these are its bytes as they stand on disk.
-    Written { group_no: u64, bytes: Bytes },
+    Written {
+        group_no: u64,
+        bytes: Bytes,
+    },
     /// A segment was created, or could not be.
-    Grown { segment: SegmentId, created: bool },
+    Grown {
+        segment: SegmentId,
+        created: bool,
+    },
     /// The one history job in flight has ended.
     HistoryDone(history::Done),
 }
@@ -304,7 +310,10 @@ impl Sequencer {
         } else if self.held.is_empty() && self.has_room() {
             self.execute(command, now);
         } else if self.held.len() < HELD_COMMANDS_LIMIT {
-            self.held.push_back(Held { until_ms: now.elapsed_ms + HELD_LIMIT_MS, input: command });
+            self.held.push_back(Held {
+                until_ms: now.elapsed_ms + HELD_LIMIT_MS,
+                input: command,
+            });
         } else {
             refuse(command, &Refusal::WalFull);
         }

@@ -145,20 +145,38 @@ mod tests {
     use super::*;
 
     fn check(command: Command, stored: &[u8]) {
-        assert_eq!(command.encode(), stored, "the stored form of {command:?} is stable");
+        assert_eq!(
+            command.encode(),
+            stored,
+            "the stored form of {command:?} is stable"
+        );
         assert_eq!(Command::decode(stored), Ok(command));
     }
 
     #[test]
     fn stored_forms_are_stable() {
-        check(Command::EpochStarted(EpochStarted { epoch: 300, wall_ms: 5 }), &[2, 172, 2, 10]);
+        check(
+            Command::EpochStarted(EpochStarted {
+                epoch: 300,
+                wall_ms: 5,
+            }),
+            &[2, 172, 2, 10],
+        );
         check(Command::TopicDeleted(TopicDeleted { number: 7 }), &[4, 7]);
         check(
-            Command::LogStartMoved(LogStartMoved { moves: vec![(1, 2, 3)] }),
+            Command::LogStartMoved(LogStartMoved {
+                moves: vec![(1, 2, 3)],
+            }),
             &[5, 1, 1, 2, 6],
         );
-        check(Command::ProducerIdGiven(ProducerIdGiven { producer_id: 1 }), &[6, 2]);
-        check(Command::ProducersExpired(ProducersExpired { before_lsn: 9 }), &[7, 9]);
+        check(
+            Command::ProducerIdGiven(ProducerIdGiven { producer_id: 1 }),
+            &[6, 2],
+        );
+        check(
+            Command::ProducersExpired(ProducersExpired { before_lsn: 9 }),
+            &[7, 9],
+        );
         check(
             Command::OffsetsCommitted(OffsetsCommitted {
                 group: "g".into(),
@@ -179,8 +197,15 @@ mod tests {
     #[test]
     fn unknown_kinds_and_damage_are_refused() {
         assert_eq!(Command::decode(&[]), Err(CommandError::Empty));
-        assert_eq!(Command::decode(&[200, 1]), Err(CommandError::UnknownKind(200)));
+        assert_eq!(
+            Command::decode(&[200, 1]),
+            Err(CommandError::UnknownKind(200))
+        );
         assert_eq!(Command::decode(&[4]), Err(CommandError::Damaged(4)));
-        assert_eq!(Command::decode(&[4, 7, 7]), Err(CommandError::Damaged(4)), "bytes left over");
+        assert_eq!(
+            Command::decode(&[4, 7, 7]),
+            Err(CommandError::Damaged(4)),
+            "bytes left over"
+        );
     }
 }

@@ -68,11 +68,21 @@ impl Extents {
         let live = || sections.iter().filter(|section| exists(section.topic));
         for section in live() {
             let (topic, partition) = (section.topic, section.partition);
-            let last = self.of(topic, partition).last().map(|extent| extent.section.last_offset);
-            if let Some(expected) = last.map(|last| last + 1).filter(|e| *e != section.first_offset)
+            let last = self
+                .of(topic, partition)
+                .last()
+                .map(|extent| extent.section.last_offset);
+            if let Some(expected) = last
+                .map(|last| last + 1)
+                .filter(|e| *e != section.first_offset)
             {
                 let found = section.first_offset;
-                return Err(ExtentGap { topic, partition, expected, found });
+                return Err(ExtentGap {
+                    topic,
+                    partition,
+                    expected,
+                    found,
+                });
             }
         }
         let mut usage = Usage {
@@ -81,8 +91,14 @@ impl Extents {
         };
         for section in live() {
             usage.live_bytes += section.bytes;
-            let extents = self.partitions.entry((section.topic, section.partition)).or_default();
-            Arc::make_mut(extents).push(Extent { object, section: section.clone() });
+            let extents = self
+                .partitions
+                .entry((section.topic, section.partition))
+                .or_default();
+            Arc::make_mut(extents).push(Extent {
+                object,
+                section: section.clone(),
+            });
         }
         if usage.live_bytes == 0 {
             self.retired.insert(object, now_ms);
@@ -93,7 +109,9 @@ impl Extents {
 
     /// Drops the extents that lie below a partition's log start.
     pub fn move_log_start(&mut self, topic: u32, partition: u32, log_start: i64, now_ms: i64) {
-        let Some(extents) = self.partitions.get_mut(&(topic, partition)) else { return };
+        let Some(extents) = self.partitions.get_mut(&(topic, partition)) else {
+            return;
+        };
         let dead = extents.partition_point(|extent| extent.section.last_offset < log_start);
         if dead > 0 {
             let dropped: Vec<Extent> = Arc::make_mut(extents).drain(..dead).collect();
@@ -103,8 +121,11 @@ impl Extents {
 
     /// Drops all extents of a topic.
     pub fn drop_topic(&mut self, topic: u32, now_ms: i64) {
-        let keys: Vec<_> =
-            self.partitions.range((topic, 0)..=(topic, u32::MAX)).map(|(key, _)| *key).collect();
+        let keys: Vec<_> = self
+            .partitions
+            .range((topic, 0)..=(topic, u32::MAX))
+            .map(|(key, _)| *key)
+            .collect();
         for key in keys {
             if let Some(extents) = self.partitions.remove(&key) {
                 self.release(&extents, now_ms);
@@ -139,7 +160,10 @@ impl Extents {
                 let place = &mut Arc::make_mut(extents)[at];
                 let dead = std::mem::replace(
                     place,
-                    Extent { object: new, section: section.clone() },
+                    Extent {
+                        object: new,
+                        section: section.clone(),
+                    },
                 );
                 usage.live_bytes += section.bytes;
                 self.release(&[dead], now_ms);
@@ -171,12 +195,17 @@ impl Extents {
 
     /// The extents of a partition, oldest first.
     pub fn of(&self, topic: u32, partition: u32) -> &[Extent] {
-        self.partitions.get(&(topic, partition)).map_or(&[], |extents| extents)
+        self.partitions
+            .get(&(topic, partition))
+            .map_or(&[], |extents| extents)
     }
 
     /// The extents of a partition, shared with its readers.
     pub fn shared(&self, topic: u32, partition: u32) -> Arc<Vec<Extent>> {
-        self.partitions.get(&(topic, partition)).cloned().unwrap_or_default()
+        self.partitions
+            .get(&(topic, partition))
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// All partitions that have extents.
@@ -218,8 +247,12 @@ mod tests {
     fn an_object_is_retired_with_its_last_extent() {
         let mut extents = Extents::default();
         let sections = [section(1, 0, 9, 100), section(2, 0, 4, 50)];
-        extents.add(ObjectName::Log(1), &sections, |_| true, 1).unwrap();
-        extents.add(ObjectName::Log(2), &[section(1, 10, 19, 70)], |_| true, 2).unwrap();
+        extents
+            .add(ObjectName::Log(1), &sections, |_| true, 1)
+            .unwrap();
+        extents
+            .add(ObjectName::Log(2), &[section(1, 10, 19, 70)], |_| true, 2)
+            .unwrap();
         extents.move_log_start(1, 0, 9, 3);
         assert_eq!(extents.of(1, 0).len(), 2, "offset 9 is still wanted");
         extents.move_log_start(1, 0, 10, 4);
@@ -235,11 +268,15 @@ mod tests {
     #[test]
     fn a_gap_or_an_overlap_is_refused() {
         let mut extents = Extents::default();
-        extents.add(ObjectName::Log(1), &[section(1, 0, 9, 1)], |_| true, 1).unwrap();
+        extents
+            .add(ObjectName::Log(1), &[section(1, 0, 9, 1)], |_| true, 1)
+            .unwrap();
         for first in [9, 11] {
             let before = extents.clone();
             assert!(
-                extents.add(ObjectName::Log(2), &[section(1, first, 20, 1)], |_| true, 1).is_err()
+                extents
+                    .add(ObjectName::Log(2), &[section(1, first, 20, 1)], |_| true, 1)
+                    .is_err()
             );
             assert_eq!(extents, before);
         }
@@ -248,16 +285,33 @@ mod tests {
     #[test]
     fn a_rewritten_object_takes_the_place_of_the_living_only() {
         let mut extents = Extents::default();
-        let sections = [section(1, 0, 9, 100), section(2, 0, 4, 50), section(3, 0, 4, 50)];
-        extents.add(ObjectName::Log(1), &sections, |_| true, 1).unwrap();
+        let sections = [
+            section(1, 0, 9, 100),
+            section(2, 0, 4, 50),
+            section(3, 0, 4, 50),
+        ];
+        extents
+            .add(ObjectName::Log(1), &sections, |_| true, 1)
+            .unwrap();
         extents.drop_topic(2, 2);
         // Topic 3 dies while the object is rewritten.
         extents.drop_topic(3, 3);
         let new = ObjectName::Data(7);
-        assert!(extents.replace(ObjectName::Log(1), new, &[section(1, 0, 9, 100), section(3, 0, 4, 50)], 4));
+        assert!(extents.replace(
+            ObjectName::Log(1),
+            new,
+            &[section(1, 0, 9, 100), section(3, 0, 4, 50)],
+            4
+        ));
         assert_eq!(extents.of(1, 0)[0].object, new);
         assert!(extents.of(3, 0).is_empty());
         assert_eq!(extents.retired().get(&ObjectName::Log(1)), Some(&4));
-        assert_eq!(extents.objects()[&new], Usage { data_bytes: 150, live_bytes: 100 });
+        assert_eq!(
+            extents.objects()[&new],
+            Usage {
+                data_bytes: 150,
+                live_bytes: 100
+            }
+        );
     }
 }

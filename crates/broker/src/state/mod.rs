@@ -82,7 +82,12 @@ pub struct Committed {
 #[derive(Clone, Debug)]
 pub enum Entry<'a> {
     /// A batch at its place. `timed` says that the log gave it its timestamps.
-    Data { topic: u32, partition: u32, header: &'a BatchHeader, timed: bool },
+    Data {
+        topic: u32,
+        partition: u32,
+        header: &'a BatchHeader,
+        timed: bool,
+    },
     Meta(&'a Command),
 }
 
@@ -92,9 +97,21 @@ pub enum ApplyError {
     #[error("record {found} follows record {last}")]
     NotDense { last: u64, found: u64 },
     #[error("record {lsn}: no topic of number {topic} with partition {partition}")]
-    NoSuchPartition { lsn: u64, topic: u32, partition: u32 },
-    #[error("record {lsn}: batch at offset {found} of {topic}/{partition} where {expected} is next")]
-    OffsetGap { lsn: u64, topic: u32, partition: u32, expected: i64, found: i64 },
+    NoSuchPartition {
+        lsn: u64,
+        topic: u32,
+        partition: u32,
+    },
+    #[error(
+        "record {lsn}: batch at offset {found} of {topic}/{partition} where {expected} is next"
+    )]
+    OffsetGap {
+        lsn: u64,
+        topic: u32,
+        partition: u32,
+        expected: i64,
+        found: i64,
+    },
     #[error("record {lsn}: {what}")]
     Impossible { lsn: u64, what: &'static str },
 }
@@ -125,10 +142,18 @@ impl State {
     /// The record cannot follow; the state is as before.
     pub fn apply(&mut self, lsn: u64, entry: &Entry<'_>) -> Result<(), ApplyError> {
         if lsn != self.last_lsn + 1 {
-            return Err(ApplyError::NotDense { last: self.last_lsn, found: lsn });
+            return Err(ApplyError::NotDense {
+                last: self.last_lsn,
+                found: lsn,
+            });
         }
         match entry {
-            Entry::Data { topic, partition, header, timed } => {
+            Entry::Data {
+                topic,
+                partition,
+                header,
+                timed,
+            } => {
                 self.apply_data(lsn, *topic, *partition, header)?;
                 if *timed {
                     self.log_time_ms = self.log_time_ms.max(header.max_timestamp);
@@ -149,10 +174,20 @@ impl State {
     ) -> Result<(), ApplyError> {
         let lane = self
             .partition_mut(topic, partition)
-            .ok_or(ApplyError::NoSuchPartition { lsn, topic, partition })?;
+            .ok_or(ApplyError::NoSuchPartition {
+                lsn,
+                topic,
+                partition,
+            })?;
         if header.base_offset != lane.next_offset {
             let (expected, found) = (lane.next_offset, header.base_offset);
-            return Err(ApplyError::OffsetGap { lsn, topic, partition, expected, found });
+            return Err(ApplyError::OffsetGap {
+                lsn,
+                topic,
+                partition,
+                expected,
+                found,
+            });
         }
         lane.next_offset = header.last_offset() + 1;
         self.producers.note(lsn, topic, partition, header);
@@ -175,7 +210,11 @@ impl State {
                 }
                 self.epoch = started.epoch;
                 self.log_time_ms = self.log_time_ms.max(started.wall_ms);
-                for lane in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
+                for lane in self
+                    .topics
+                    .values_mut()
+                    .flat_map(|topic| &mut topic.partitions)
+                {
                     lane.start_epoch(started.epoch);
                 }
             }
@@ -206,7 +245,11 @@ impl State {
                 self.names.remove(&topic.name);
                 self.producers.drop_topic(topic.number);
                 for group in self.groups.values_mut() {
-                    if group.offsets.keys().any(|(number, _)| *number == topic.number) {
+                    if group
+                        .offsets
+                        .keys()
+                        .any(|(number, _)| *number == topic.number)
+                    {
                         let offsets = &mut Arc::make_mut(group).offsets;
                         offsets.retain(|(number, _), _| *number != topic.number);
                     }
@@ -248,7 +291,10 @@ impl State {
     }
 
     fn partition_mut(&mut self, topic: u32, partition: u32) -> Option<&mut Partition> {
-        self.topics.get_mut(&topic)?.partitions.get_mut(partition as usize)
+        self.topics
+            .get_mut(&topic)?
+            .partitions
+            .get_mut(partition as usize)
     }
 
     /// A partition by topic number, if both exist.
@@ -293,7 +339,11 @@ impl State {
             next_producer_id: self.next_producer_id,
             topics: self.topics.values().cloned().collect(),
             producers: self.producers.image(),
-            groups: self.groups.iter().map(|(k, v)| (k.clone(), (**v).clone())).collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|(k, v)| (k.clone(), (**v).clone()))
+                .collect(),
         }
     }
 
@@ -307,10 +357,22 @@ impl State {
             log_time_ms: image.log_time_ms,
             next_topic: image.next_topic,
             next_producer_id: image.next_producer_id,
-            names: image.topics.iter().map(|topic| (topic.name.clone(), topic.number)).collect(),
-            topics: image.topics.into_iter().map(|topic| (topic.number, topic)).collect(),
+            names: image
+                .topics
+                .iter()
+                .map(|topic| (topic.name.clone(), topic.number))
+                .collect(),
+            topics: image
+                .topics
+                .into_iter()
+                .map(|topic| (topic.number, topic))
+                .collect(),
             producers: Producers::from_image(image.producers),
-            groups: image.groups.into_iter().map(|(k, v)| (k, Arc::new(v))).collect(),
+            groups: image
+                .groups
+                .into_iter()
+                .map(|(k, v)| (k, Arc::new(v)))
+                .collect(),
         }
     }
 }
@@ -318,7 +380,11 @@ impl State {
 impl Partition {
     /// Notes that `epoch` leads from the log end on. An epoch without records leaves no trace.
     fn start_epoch(&mut self, epoch: u32) {
-        if self.epochs.last().is_some_and(|(_, start)| *start == self.next_offset) {
+        if self
+            .epochs
+            .last()
+            .is_some_and(|(_, start)| *start == self.next_offset)
+        {
             self.epochs.pop();
         }
         self.epochs.push((epoch, self.next_offset));

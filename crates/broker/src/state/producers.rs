@@ -68,7 +68,11 @@ impl Producers {
         }
         if header.producer_epoch > known.epoch {
             // KIP-360: a new epoch starts its sequence again.
-            return if header.base_sequence == 0 { Verdict::Next } else { Verdict::OutOfOrder };
+            return if header.base_sequence == 0 {
+                Verdict::Next
+            } else {
+                Verdict::OutOfOrder
+            };
         }
         let (first, last) = (header.base_sequence, header.last_sequence());
         let repeat = known
@@ -78,7 +82,10 @@ impl Producers {
         if let Some(batch) = repeat {
             return Verdict::Repeat(batch.clone());
         }
-        let expected = known.batches.back().map(|batch| following(batch.last_sequence));
+        let expected = known
+            .batches
+            .back()
+            .map(|batch| following(batch.last_sequence));
         if expected.is_none_or(|expected| expected == first) {
             Verdict::Next
         } else {
@@ -116,7 +123,8 @@ impl Producers {
 
     /// Forgets producers whose last batch is older than `before_lsn`.
     pub fn expire(&mut self, before_lsn: u64) {
-        self.entries.retain(|_, producer| producer.last_lsn >= before_lsn);
+        self.entries
+            .retain(|_, producer| producer.last_lsn >= before_lsn);
     }
 
     /// Forgets all producers of a topic.
@@ -131,15 +139,20 @@ impl Producers {
 
     /// All entries in key order, as a checkpoint stores them.
     pub fn image(&self) -> Vec<((i64, u32, u32), Producer)> {
-        let mut entries: Vec<_> =
-            self.entries.iter().map(|(key, producer)| (*key, producer.clone())).collect();
+        let mut entries: Vec<_> = self
+            .entries
+            .iter()
+            .map(|(key, producer)| (*key, producer.clone()))
+            .collect();
         entries.sort_by_key(|(key, _)| *key);
         entries
     }
 
     /// The inverse of [`Producers::image`].
     pub fn from_image(entries: Vec<((i64, u32, u32), Producer)>) -> Self {
-        Self { entries: entries.into_iter().collect() }
+        Self {
+            entries: entries.into_iter().collect(),
+        }
     }
 }
 
@@ -198,7 +211,14 @@ mod tests {
         check(&[(1, 0, 3)], (0, 3, 1), "fenced");
         check(&[(0, 0, 3)], (1, 0, 1), "next");
         check(&[(0, 0, 3)], (1, 3, 1), "out of order");
-        let six = [(0, 0, 1), (0, 1, 1), (0, 2, 1), (0, 3, 1), (0, 4, 1), (0, 5, 1)];
+        let six = [
+            (0, 0, 1),
+            (0, 1, 1),
+            (0, 2, 1),
+            (0, 3, 1),
+            (0, 4, 1),
+            (0, 5, 1),
+        ];
         check(&six, (0, 1, 1), "repeat of 1");
         check(&six, (0, 0, 1), "out of order");
         check(&[(0, i32::MAX, 1)], (0, 0, 1), "next");

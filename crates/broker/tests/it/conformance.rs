@@ -35,8 +35,14 @@ impl Drop for Guard {
 
 fn subject() -> Subject {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Arc::new(TestClock { start: Instant::now(), ahead: Mutex::default() });
-    let options = Options { wal_segment_bytes: 32 << 20, ..Options::new(directory.path()) };
+    let clock = Arc::new(TestClock {
+        start: Instant::now(),
+        ahead: Mutex::default(),
+    });
+    let options = Options {
+        wal_segment_bytes: 32 << 20,
+        ..Options::new(directory.path())
+    };
     let broker = Broker::open_by(options, clock.clone()).unwrap();
     Subject::new(Arc::new(broker.clone()))
         .with_clock(move |by| {

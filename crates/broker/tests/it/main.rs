@@ -1,7 +1,7 @@
 //! The broker's rooms through their public doors.
 
+mod conformance;
+mod sim;
 mod support;
 mod wal_corruption;
 mod wal_crash;
-mod conformance;
-mod sim;

@@ -63,7 +63,11 @@ impl Disk for SimDisk {
 
 impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
-        assert_eq!(bytes.as_ptr().align_offset(BLOCK_BYTES), 0, "direct I/O asks for alignment");
+        assert_eq!(
+            bytes.as_ptr().align_offset(BLOCK_BYTES),
+            0,
+            "direct I/O asks for alignment"
+        );
         assert!(bytes.len().is_multiple_of(BLOCK_BYTES));
         let start = usize::try_from(position).unwrap();
         self.0.lock().unwrap()[start..start + bytes.len()].copy_from_slice(bytes);
@@ -73,7 +77,9 @@ impl DiskFile for SimFile {
     fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
         let file = self.0.lock().unwrap();
         let start = usize::try_from(position).unwrap();
-        let found = file.get(start..start + bytes.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let found = file
+            .get(start..start + bytes.len())
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         bytes.copy_from_slice(found);
         Ok(())
     }

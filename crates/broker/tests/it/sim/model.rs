@@ -65,33 +65,55 @@ impl Model {
     /// Invariants 1, 2 and 8: a place has one value, for ever.
     fn see(&mut self, lane: Lane, offset: i64, number: u64) {
         let first = *self.seen.entry((lane, offset)).or_insert(number);
-        assert_eq!(first, number, "offset {offset} of {lane:?} had another value before");
+        assert_eq!(
+            first, number,
+            "offset {offset} of {lane:?} had another value before"
+        );
     }
 
     /// Invariants 5 and 8: watermarks only grow, and never lie below what was acked.
     pub(super) fn watermarks(&mut self, lane: Lane, log_start: i64, high: i64) {
         let known = self.watermarks.entry(lane).or_default();
-        assert!(log_start <= high, "{lane:?} starts at {log_start} above its end {high}");
+        assert!(
+            log_start <= high,
+            "{lane:?} starts at {log_start} above its end {high}"
+        );
         assert!(log_start >= known.0, "the log start of {lane:?} went back");
-        assert!(high >= known.1, "the high watermark of {lane:?} went back to {high}");
+        assert!(
+            high >= known.1,
+            "the high watermark of {lane:?} went back to {high}"
+        );
         *known = (log_start, high);
     }
 
     /// Records what was read, and that all of it lies below the high watermark.
     pub(super) fn read(&mut self, lane: Lane, high: i64, records: &[(i64, u64)]) {
         for (offset, number) in records {
-            assert!(*offset < high, "offset {offset} of {lane:?} was read above {high}");
+            assert!(
+                *offset < high,
+                "offset {offset} of {lane:?} was read above {high}"
+            );
             self.see(lane, *offset, *number);
         }
     }
 
     /// Checks a whole partition, read from its log start to its high watermark.
-    pub(super) fn check_lane(&mut self, lane: Lane, log_start: i64, high: i64, records: &[(i64, u64)]) {
+    pub(super) fn check_lane(
+        &mut self,
+        lane: Lane,
+        log_start: i64,
+        high: i64,
+        records: &[(i64, u64)],
+    ) {
         self.watermarks(lane, log_start, high);
         self.read(lane, high, records);
         // Invariant 2: dense.
         let offsets: Vec<i64> = records.iter().map(|(offset, _)| *offset).collect();
-        assert_eq!(offsets, (log_start..high).collect::<Vec<_>>(), "{lane:?} has a gap");
+        assert_eq!(
+            offsets,
+            (log_start..high).collect::<Vec<_>>(),
+            "{lane:?} has a gap"
+        );
         let mut places = BTreeMap::new();
         let mut last_of_sender: BTreeMap<u64, u64> = BTreeMap::new();
         for (offset, number) in records {
@@ -99,13 +121,23 @@ impl Model {
             let twice = places.insert(*number, *offset);
             assert_eq!(twice, None, "record {number} stands twice in {lane:?}");
             let sent = &self.sent[number];
-            assert_eq!(sent.lane, lane, "record {number} stands in the wrong partition");
-            assert_ne!(sent.fate, Fate::Refused, "record {number} was refused and is stored");
+            assert_eq!(
+                sent.lane, lane,
+                "record {number} stands in the wrong partition"
+            );
+            assert_ne!(
+                sent.fate,
+                Fate::Refused,
+                "record {number} was refused and is stored"
+            );
             // Invariant 4: in its sender's order.
             if let Some(sender) = sent.sender
                 && let Some(before) = last_of_sender.insert(sender, *number)
             {
-                assert!(before < *number, "record {number} of sender {sender} stands behind {before}");
+                assert!(
+                    before < *number,
+                    "record {number} of sender {sender} stands behind {before}"
+                );
             }
         }
         // Invariant 1: what was acked is there.
@@ -113,7 +145,11 @@ impl Model {
             if let Fate::Acked(offset) = sent.fate
                 && offset >= log_start
             {
-                assert_eq!(places.get(number), Some(&offset), "acked record {number} of {lane:?}");
+                assert_eq!(
+                    places.get(number),
+                    Some(&offset),
+                    "acked record {number} of {lane:?}"
+                );
             }
         }
         let mut claimed = BTreeMap::new();
@@ -135,9 +171,14 @@ impl Model {
 
     /// Invariant 9: a committed offset is one that somebody committed, never an older one.
     pub(super) fn check_commit(&self, group: u64, found: Option<i64>) {
-        let Some((acked, later)) = self.committed.get(&group) else { return };
+        let Some((acked, later)) = self.committed.get(&group) else {
+            return;
+        };
         let found = found.unwrap_or(-1);
         let fine = found == *acked || later.contains(&found);
-        assert!(fine, "group {group} has committed {found}; {acked} was acked");
+        assert!(
+            fine,
+            "group {group} has committed {found}; {acked} was acked"
+        );
     }
 }

@@ -49,7 +49,11 @@ impl SimStore {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             inner: Arc::new(InMemory::new()),
-            faults: Arc::new(Mutex::new(Faults { rng: Rng::new(seed), one_in: 0, die_after: None })),
+            faults: Arc::new(Mutex::new(Faults {
+                rng: Rng::new(seed),
+                one_in: 0,
+                die_after: None,
+            })),
             dead: Arc::default(),
         }
     }
@@ -75,13 +79,21 @@ impl SimStore {
         if let Some(left) = &mut faults.die_after {
             if *left == 0 {
                 let after = faults.rng.chance(1, 2);
-                return if after { Fate::DiesAfter } else { Fate::DiesBefore };
+                return if after {
+                    Fate::DiesAfter
+                } else {
+                    Fate::DiesBefore
+                };
             }
             *left -= 1;
         }
         let one_in = faults.one_in;
         if one_in > 0 && faults.rng.chance(1, one_in) {
-            if faults.rng.chance(1, 2) { Fate::FailsAfter } else { Fate::FailsBefore }
+            if faults.rng.chance(1, 2) {
+                Fate::FailsAfter
+            } else {
+                Fate::FailsBefore
+            }
         } else {
             Fate::Good
         }
@@ -111,7 +123,10 @@ impl SimStore {
 }
 
 fn failure() -> Error {
-    Error::Generic { store: "simulated", source: "503 SlowDown".into() }
+    Error::Generic {
+        store: "simulated",
+        source: "503 SlowDown".into(),
+    }
 }
 
 impl fmt::Display for SimStore {
@@ -122,7 +137,12 @@ impl fmt::Display for SimStore {
 
 #[async_trait]
 impl ObjectStore for SimStore {
-    async fn put_opts(&self, at: &Path, bytes: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        at: &Path,
+        bytes: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         self.through(self.inner.put_opts(at, bytes, options)).await
     }
 
@@ -131,7 +151,8 @@ impl ObjectStore for SimStore {
         at: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.through(self.inner.put_multipart_opts(at, options)).await
+        self.through(self.inner.put_multipart_opts(at, options))
+            .await
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {

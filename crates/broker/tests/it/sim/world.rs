@@ -16,8 +16,8 @@ use tidegate_broker::read::fetch::{self, Fetched, HotFetch, ReadError};
 use tidegate_broker::read::partition::{Partition, Topic};
 use tidegate_broker::sequencer::{
     AppendAnswer, AppendCommand, CommitOffsetsCommand, CreateTopicCommand, DeleteTopicCommand,
-    HistoryJob, HistorySettings, Input, NewClaim, NewRecord, Now, Output, ProduceCommand,
-    Produced, Refusal, Settings,
+    HistoryJob, HistorySettings, Input, NewClaim, NewRecord, Now, Output, ProduceCommand, Produced,
+    Refusal, Settings,
 };
 use tidegate_broker::state::claims::ClaimKey;
 use tidegate_broker::state::command::{Command, EpochStarted, OffsetEntry, OffsetsCommitted};
@@ -51,7 +51,10 @@ pub(super) struct Rng(u64);
 
 impl Rng {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5678))
+        Self(
+            seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .wrapping_add(0x1234_5678),
+        )
     }
 
     pub(super) fn next(&mut self) -> u64 {
@@ -182,9 +185,16 @@ impl World {
             disk,
             store,
             ground,
-            runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap(),
             model: Model::default(),
-            producers: (0..3).map(|id| Producer { id: 1_000 + id, ..Producer::default() }).collect(),
+            producers: (0..3)
+                .map(|id| Producer {
+                    id: 1_000 + id,
+                    ..Producer::default()
+                })
+                .collect(),
             images: BTreeMap::new(),
             next_number: 1,
             next_commit: 1,
@@ -199,7 +209,9 @@ impl World {
     }
 
     fn note(&mut self, what: u64) {
-        self.trace = (self.trace ^ what).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17);
+        self.trace = (self.trace ^ what)
+            .wrapping_mul(0x0000_0100_0000_01b3)
+            .rotate_left(17);
     }
 
     fn now(&self) -> Now {
@@ -229,7 +241,8 @@ impl World {
     }
 
     fn boot(&mut self) -> Process {
-        self.store.fail_one_in(if self.rng.chance(1, 3) { 30 } else { 0 });
+        self.store
+            .fail_one_in(if self.rng.chance(1, 3) { 30 } else { 0 });
         for _ in 0..100 {
             if self.rng.chance(1, 4) {
                 self.store.die_after(self.rng.below(12));
@@ -256,7 +269,10 @@ impl World {
             wal_budget_bytes: 4 * SEGMENT_BYTES,
             // Little, so that reads come from the disk and from objects.
             hot_budget_bytes: 24 * 1024,
-            topic_defaults: TopicSettings { retention_ms: -1, ..TopicSettings::default() },
+            topic_defaults: TopicSettings {
+                retention_ms: -1,
+                ..TopicSettings::default()
+            },
             sequencer: Settings {
                 group_limit_bytes: GROUP_LIMIT_BYTES,
                 writes_in_flight: 4,
@@ -297,7 +313,9 @@ impl World {
     fn check_recovered_state(&mut self, log: &Booted, started: Now) {
         let Found { last_lsn, .. } = log.found;
         self.images.retain(|lsn, _| *lsn <= last_lsn);
-        let Some(image) = self.images.get(&last_lsn) else { return };
+        let Some(image) = self.images.get(&last_lsn) else {
+            return;
+        };
         let mut expected = State::from_image(image.clone());
         let mut next = last_lsn + 1;
         if self.plant == Some(Plant::RecordSkipped) {
@@ -305,12 +323,21 @@ impl World {
             expected.last_lsn -= 1;
         }
         let wall_ms = started.wall_ms;
-        let epoch = EpochStarted { epoch: log.epoch, wall_ms };
-        expected.apply(next, &Entry::Meta(&Command::EpochStarted(epoch))).unwrap();
+        let epoch = EpochStarted {
+            epoch: log.epoch,
+            wall_ms,
+        };
+        expected
+            .apply(next, &Entry::Meta(&Command::EpochStarted(epoch)))
+            .unwrap();
         let found = log.sequencer.state().image();
         // Retries in the middle of a start move the clock; the epoch's own time is not the question.
         expected.log_time_ms = log.sequencer.state().log_time_ms;
-        assert_eq!(expected.image(), found, "recovery came to another state at {last_lsn}");
+        assert_eq!(
+            expected.image(),
+            found,
+            "recovery came to another state at {last_lsn}"
+        );
     }
 
     /// Executes what the sequencer wants done, as far as it is done at once.
@@ -346,18 +373,25 @@ impl World {
         let write = process.writes.swap_remove(at);
         let lost = self.plant == Some(Plant::LostWrite) && self.rng.chance(1, 6);
         let done = if really && !lost {
-            write.run(&process.log.files).expect("the simulated disk does not fail here")
+            write
+                .run(&process.log.files)
+                .expect("the simulated disk does not fail here")
         } else {
             write.done()
         };
         self.note(done.group_no);
-        let input = Input::Written { group_no: done.group_no, bytes: done.bytes };
+        let input = Input::Written {
+            group_no: done.group_no,
+            bytes: done.bytes,
+        };
         process.log.sequencer.take(input, self.now());
         self.drain(process);
     }
 
     fn run_history(&mut self, process: &mut Process) {
-        let Some(job) = process.history.take() else { return };
+        let Some(job) = process.history.take() else {
+            return;
+        };
         let run = Box::pin(process.log.runner.run(*job));
         let done = self.runtime.block_on(poll_until_dead(run, &self.store));
         // A process that died in the middle is noticed by whoever called.
@@ -389,9 +423,11 @@ impl World {
             82..85 => {
                 if let Some(segment) = process.grow.pop() {
                     let full = self.rng.chance(1, 5);
-                    let created =
-                        !full && process.log.files.create(segment, SEGMENT_BYTES).is_ok();
-                    process.log.sequencer.take(Input::Grown { segment, created }, self.now());
+                    let created = !full && process.log.files.create(segment, SEGMENT_BYTES).is_ok();
+                    process
+                        .log
+                        .sequencer
+                        .take(Input::Grown { segment, created }, self.now());
                 }
             }
             85..93 => {
@@ -420,7 +456,10 @@ impl World {
             self.run_history(process);
             for segment in std::mem::take(&mut process.grow) {
                 let created = process.log.files.create(segment, SEGMENT_BYTES).is_ok();
-                process.log.sequencer.take(Input::Grown { segment, created }, self.now());
+                process
+                    .log
+                    .sequencer
+                    .take(Input::Grown { segment, created }, self.now());
             }
             self.clock.advance(Duration::from_millis(100));
             process.log.sequencer.tick(self.now());
@@ -439,7 +478,9 @@ impl World {
             for (position, bytes) in write.writes() {
                 match fate {
                     0 => break,
-                    1 => self.disk.tear(&file_name(segment), position, bytes, &mut self.rng),
+                    1 => self
+                        .disk
+                        .tear(&file_name(segment), position, bytes, &mut self.rng),
                     _ => {
                         let file = process.log.files.get(segment).unwrap();
                         file.write_at(bytes, position).unwrap();
@@ -451,7 +492,8 @@ impl World {
                 }
             }
         }
-        self.clock.advance(Duration::from_millis(self.rng.below(3_000)));
+        self.clock
+            .advance(Duration::from_millis(self.rng.below(3_000)));
     }
 
     fn topics(process: &Process) -> Vec<Arc<Topic>> {
@@ -468,7 +510,15 @@ impl World {
     fn send(&mut self, lane: Lane, claim: Option<u64>, sender: Option<u64>) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.model.sent.insert(number, Sent { lane, fate: Fate::InDoubt, claim, sender });
+        self.model.sent.insert(
+            number,
+            Sent {
+                lane,
+                fate: Fate::InDoubt,
+                claim,
+                sender,
+            },
+        );
         number
     }
 
@@ -476,19 +526,32 @@ impl World {
         let sender = self.rng.below(SENDERS);
         let mut records = Vec::new();
         for _ in 0..=self.rng.below(4) {
-            let Some((topic, partition)) = self.any_lane(process) else { return };
+            let Some((topic, partition)) = self.any_lane(process) else {
+                return;
+            };
             let claim = self.rng.chance(2, 5).then(|| self.rng.below(CLAIMS));
-            let number = self.send((topic.id, partition.index), claim, claim.is_none().then_some(sender));
+            let number = self.send(
+                (topic.id, partition.index),
+                claim,
+                claim.is_none().then_some(sender),
+            );
             let padding = usize::try_from(self.rng.below(700)).unwrap();
             let body = batch::encode_record(&record(number, padding));
             let forgotten = self.plant == Some(Plant::ClaimsForgotten) && self.rng.chance(1, 8);
             let claim = claim.map(|claim| NewClaim {
-                key: ClaimKey::of(&[7; 16], &[claim.to_le_bytes(), u64::from(forgotten).to_le_bytes()].concat()),
+                key: ClaimKey::of(
+                    &[7; 16],
+                    &[claim.to_le_bytes(), u64::from(forgotten).to_le_bytes()].concat(),
+                ),
                 fingerprint: [u8::try_from(claim).unwrap(); 16],
                 window_s: 10_000,
             });
-            let record =
-                NewRecord { topic: topic.number, partition: partition.index, body, claim };
+            let record = NewRecord {
+                topic: topic.number,
+                partition: partition.index,
+                body,
+                claim,
+            };
             records.push((number, record));
         }
         if self.plant == Some(Plant::OrderSwapped) && self.rng.chance(1, 4) {
@@ -517,15 +580,25 @@ impl World {
                 Some(Err(_)) | None => self.refused(number),
             }
         }
-        let numbers = unclaimed.iter().map(|(number, record)| (*number, again(record))).collect();
+        let numbers = unclaimed
+            .iter()
+            .map(|(number, record)| (*number, again(record)))
+            .collect();
         let records: Vec<NewRecord> = unclaimed.into_iter().map(|(_, record)| record).collect();
         if records.is_empty() {
             return;
         }
         let (reply, answer) = oneshot::channel();
-        let command = AppendCommand { records, runs_version: runs.version, reply };
+        let command = AppendCommand {
+            records,
+            runs_version: runs.version,
+            reply,
+        };
         process.waiting.push(Waiting::Append(numbers, answer));
-        process.log.sequencer.take(Input::Append(command), self.now());
+        process
+            .log
+            .sequencer
+            .take(Input::Append(command), self.now());
     }
 
     fn refused(&mut self, number: u64) {
@@ -536,16 +609,24 @@ impl World {
     fn repeated(&mut self, number: u64, partition: u32, offset: i64) {
         self.refused(number);
         // The claims of a topic that is being deleted end at some moment; they are not followed.
-        let Some(claim) = self.model.sent[&number].claim else { return };
+        let Some(claim) = self.model.sent[&number].claim else {
+            return;
+        };
         if let Some(first) = self.model.claims.get(&claim) {
             let first = &self.model.sent[first];
             assert_eq!(first.lane.1, partition, "claim {claim} is held elsewhere");
-            assert_eq!(first.fate, Fate::Acked(offset), "claim {claim} has another place");
+            assert_eq!(
+                first.fate,
+                Fate::Acked(offset),
+                "claim {claim} has another place"
+            );
         }
     }
 
     fn send_produce(&mut self, process: &mut Process) {
-        let Some((topic, partition)) = self.any_lane(process) else { return };
+        let Some((topic, partition)) = self.any_lane(process) else {
+            return;
+        };
         let lane = (topic.id, partition.index);
         let at = usize::try_from(self.rng.below(self.producers.len() as u64)).unwrap();
         let again = self.rng.chance(1, 3);
@@ -556,7 +637,9 @@ impl World {
             Some((_, _, numbers)) if self.model.sent[&numbers[0]].fate == Fate::InDoubt => return,
             _ => {
                 let count = 1 + self.rng.below(3);
-                let numbers: Vec<u64> = (0..count).map(|_| self.send(lane, None, Some(100 + at as u64))).collect();
+                let numbers: Vec<u64> = (0..count)
+                    .map(|_| self.send(lane, None, Some(100 + at as u64)))
+                    .collect();
                 let producer = &mut self.producers[at];
                 let lane = producer.lanes.get_mut(&lane).unwrap();
                 let (header, batch) = idempotent_batch(producer.id, lane.0, &numbers);
@@ -566,13 +649,23 @@ impl World {
             }
         };
         if again && self.plant == Some(Plant::ProducersForgotten) && self.rng.chance(1, 3) {
-            (header, batch) = idempotent_batch(9_999_000 + i64::from(header.base_sequence), 0, &numbers);
+            (header, batch) =
+                idempotent_batch(9_999_000 + i64::from(header.base_sequence), 0, &numbers);
         }
         let (reply, answer) = oneshot::channel();
         let (topic, partition) = (topic.number, partition.index);
-        let command = ProduceCommand { topic, partition, header, batch, reply };
+        let command = ProduceCommand {
+            topic,
+            partition,
+            header,
+            batch,
+            reply,
+        };
         process.waiting.push(Waiting::Produce(numbers, answer));
-        process.log.sequencer.take(Input::Produce(command), self.now());
+        process
+            .log
+            .sequencer
+            .take(Input::Produce(command), self.now());
     }
 
     fn send_create(&mut self, process: &mut Process) {
@@ -588,31 +681,58 @@ impl World {
         }
         let (reply, answer) = oneshot::channel();
         let partitions = u32::try_from(1 + self.rng.below(3)).unwrap();
-        let command = CreateTopicCommand { name, id, partitions, config, internal: false, reply };
+        let command = CreateTopicCommand {
+            name,
+            id,
+            partitions,
+            config,
+            internal: false,
+            reply,
+        };
         process.waiting.push(Waiting::Create(answer));
-        process.log.sequencer.take(Input::CreateTopic(command), self.now());
+        process
+            .log
+            .sequencer
+            .take(Input::CreateTopic(command), self.now());
     }
 
     fn send_delete(&mut self, process: &mut Process) {
         let topics = Self::topics(process);
-        let Some(topic) = self.rng.pick(&topics).cloned() else { return };
+        let Some(topic) = self.rng.pick(&topics).cloned() else {
+            return;
+        };
         let id = topic.id;
         self.model.deleting.insert(id);
         // Claims end with the topic that holds them.
         let sent = &self.model.sent;
-        self.model.claims.retain(|_, number| sent[number].lane.0 != id);
-        for sent in self.model.sent.values_mut().filter(|sent| sent.lane.0 == id) {
+        self.model
+            .claims
+            .retain(|_, number| sent[number].lane.0 != id);
+        for sent in self
+            .model
+            .sent
+            .values_mut()
+            .filter(|sent| sent.lane.0 == id)
+        {
             sent.claim = None;
         }
         let (reply, answer) = oneshot::channel();
-        let command = DeleteTopicCommand { name: topic.name.to_string(), reply };
+        let command = DeleteTopicCommand {
+            name: topic.name.to_string(),
+            reply,
+        };
         process.waiting.push(Waiting::Delete(answer));
-        process.log.sequencer.take(Input::DeleteTopic(command), self.now());
+        process
+            .log
+            .sequencer
+            .take(Input::DeleteTopic(command), self.now());
     }
 
     fn send_commit(&mut self, process: &mut Process) {
         let group = self.rng.below(3);
-        let Some(topic) = Self::topics(process).first().cloned() else { return };
+        let Some(topic) = Self::topics(process).first().cloned() else {
+            return;
+        };
         let offset = self.next_commit;
         self.next_commit += 1;
         let entry = OffsetEntry {
@@ -629,11 +749,21 @@ impl World {
             commit_ms: 0,
             entries: vec![entry],
         };
-        self.model.committed.entry(group_id).or_insert((-1, BTreeSet::new())).1.insert(offset);
+        self.model
+            .committed
+            .entry(group_id)
+            .or_insert((-1, BTreeSet::new()))
+            .1
+            .insert(offset);
         let (reply, answer) = oneshot::channel();
-        process.waiting.push(Waiting::Commit(group_id, offset, answer));
+        process
+            .waiting
+            .push(Waiting::Commit(group_id, offset, answer));
         let command = CommitOffsetsCommand { offsets, reply };
-        process.log.sequencer.take(Input::CommitOffsets(command), self.now());
+        process
+            .log
+            .sequencer
+            .take(Input::CommitOffsets(command), self.now());
     }
 
     /// Hands answers that have come to the model.
@@ -642,7 +772,9 @@ impl World {
         for waiting in std::mem::take(&mut process.waiting) {
             match waiting {
                 Waiting::Append(numbers, mut answer) => match answer.try_recv() {
-                    Err(TryRecvError::Empty) => process.waiting.push(Waiting::Append(numbers, answer)),
+                    Err(TryRecvError::Empty) => {
+                        process.waiting.push(Waiting::Append(numbers, answer))
+                    }
                     Err(TryRecvError::Closed) => panic!("an append was dropped without an answer"),
                     Ok(AppendAnswer::Recheck(records)) => {
                         let numbers = numbers.into_iter().map(|(number, _)| number);
@@ -702,42 +834,74 @@ impl World {
     fn appended(&mut self, number: u64, answer: Result<Appended, Refusal>) {
         match answer {
             Err(_) => self.refused(number),
-            Ok(Appended { place, disposition: Disposition::Stored }) => self.acked(number, place.offset),
-            Ok(Appended { place, disposition: Disposition::Repeated }) => {
+            Ok(Appended {
+                place,
+                disposition: Disposition::Stored,
+            }) => self.acked(number, place.offset),
+            Ok(Appended {
+                place,
+                disposition: Disposition::Repeated,
+            }) => {
                 self.repeated(number, place.partition.cast_unsigned(), place.offset);
             }
-            Ok(Appended { disposition: Disposition::Mismatched, .. }) => {
+            Ok(Appended {
+                disposition: Disposition::Mismatched,
+                ..
+            }) => {
                 panic!("record {number} has its claim's fingerprint")
             }
         }
     }
 
-    fn fetch(&self, process: &Process, partition: &Arc<Partition>, from: i64, bytes: usize) -> Result<Fetched, ReadError> {
+    fn fetch(
+        &self,
+        process: &Process,
+        partition: &Arc<Partition>,
+        from: i64,
+        bytes: usize,
+    ) -> Result<Fetched, ReadError> {
         let hot = &process.log.shared.hot;
         match fetch::fetch_hot(hot, partition, from, bytes) {
             HotFetch::Ready(fetched) => Ok(fetched),
-            HotFetch::OutOfRange { log_start, high_watermark } => {
-                Err(ReadError::OutOfRange { log_start, high_watermark })
-            }
-            HotFetch::Cold => self
-                .runtime
-                .block_on(fetch::fetch_cold(hot, &process.cold, partition, from, bytes)),
+            HotFetch::OutOfRange {
+                log_start,
+                high_watermark,
+            } => Err(ReadError::OutOfRange {
+                log_start,
+                high_watermark,
+            }),
+            HotFetch::Cold => self.runtime.block_on(fetch::fetch_cold(
+                hot,
+                &process.cold,
+                partition,
+                from,
+                bytes,
+            )),
         }
     }
 
     fn read_somewhere(&mut self, process: &mut Process) {
-        let Some((topic, partition)) = self.any_lane(process) else { return };
+        let Some((topic, partition)) = self.any_lane(process) else {
+            return;
+        };
         let (start, high) = (partition.log_start(), partition.high_watermark());
         let lane = (topic.id, partition.index);
         self.model.watermarks(lane, start, high);
-        let from = start + self.rng.below((high - start).cast_unsigned() + 1).cast_signed();
+        let from = start
+            + self
+                .rng
+                .below((high - start).cast_unsigned() + 1)
+                .cast_signed();
         let bytes = usize::try_from(self.rng.below(4_000)).unwrap();
         self.store.fail_one_in(0);
         match self.fetch(process, &partition, from, bytes) {
             Ok(fetched) => {
                 let records = records_of(&fetched);
                 if from < fetched.high_watermark {
-                    assert!(records.iter().any(|(offset, _)| *offset == from), "{from} was asked for");
+                    assert!(
+                        records.iter().any(|(offset, _)| *offset == from),
+                        "{from} was asked for"
+                    );
                 }
                 self.model.read(lane, fetched.high_watermark, &records);
             }
@@ -750,7 +914,8 @@ impl World {
     fn check_everything(&mut self, process: &Process) {
         self.store.fail_one_in(0);
         let topics = Self::topics(process);
-        self.model.check_topics(&topics.iter().map(|topic| topic.id).collect());
+        self.model
+            .check_topics(&topics.iter().map(|topic| topic.id).collect());
         for topic in &topics {
             for partition in &topic.partitions {
                 let lane = (topic.id, partition.index);
@@ -758,12 +923,18 @@ impl World {
                 let mut records = Vec::new();
                 let mut from = start;
                 while from < high {
-                    let fetched = self
-                        .fetch(process, partition, from, 3_000)
-                        .unwrap_or_else(|error| panic!("{lane:?} cannot be read at {from}: {error}"));
+                    let fetched =
+                        self.fetch(process, partition, from, 3_000)
+                            .unwrap_or_else(|error| {
+                                panic!("{lane:?} cannot be read at {from}: {error}")
+                            });
                     let read = records_of(&fetched);
                     records.extend(read.into_iter().filter(|(offset, _)| *offset >= from));
-                    from = records.last().expect("a read below the watermark gives records").0 + 1;
+                    from = records
+                        .last()
+                        .expect("a read below the watermark gives records")
+                        .0
+                        + 1;
                 }
                 if self.plant == Some(Plant::WatermarkBack) && high > start {
                     high -= 1;
@@ -775,9 +946,12 @@ impl World {
         for group in 0..3 {
             let committed = process.log.shared.group(&format!("group-{group}"));
             for topic in &topics {
-                let found = committed.as_ref().and_then(|group| group.offsets.get(&(topic.number, 0)));
+                let found = committed
+                    .as_ref()
+                    .and_then(|group| group.offsets.get(&(topic.number, 0)));
                 let id = group * 1_000_000 + u64::from(topic.number);
-                self.model.check_commit(id, found.map(|committed| committed.offset));
+                self.model
+                    .check_commit(id, found.map(|committed| committed.offset));
             }
         }
     }
@@ -786,7 +960,11 @@ impl World {
 fn record(number: u64, padding: usize) -> Record {
     let mut value = number.to_le_bytes().to_vec();
     value.resize(8 + padding, 0x5a);
-    Record { key: None, value: Some(value.into()), headers: Vec::new() }
+    Record {
+        key: None,
+        value: Some(value.into()),
+        headers: Vec::new(),
+    }
 }
 
 fn again(record: &NewRecord) -> NewRecord {
@@ -828,7 +1006,10 @@ fn records_of(fetched: &Fetched) -> Vec<(i64, u64)> {
 }
 
 /// Runs a future until it is done or the process has died in the middle of it.
-async fn poll_until_dead<T>(mut future: std::pin::Pin<Box<impl Future<Output = T>>>, _: &SimStore) -> Option<T> {
+async fn poll_until_dead<T>(
+    mut future: std::pin::Pin<Box<impl Future<Output = T>>>,
+    _: &SimStore,
+) -> Option<T> {
     // Nothing in the simulation waits for anything but death, so one poll tells.
     match futures::poll!(&mut future) {
         std::task::Poll::Ready(done) => Some(done),
