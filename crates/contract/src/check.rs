@@ -1,6 +1,6 @@
 //! Does this event keep this contract? Pure: the same event, contract and time of receipt give the
 //! same answer. Well-formed attributes are `event.rs`'s matter, idempotency the gateway's. The data
-//! is parsed once; a violation names every rule that was broken, and never repeats the data.
+//! is parsed once; a violation names every rule that was broken and where, and repeats no value.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -73,6 +73,7 @@ impl Violation {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reason {
     /// Where in the event, as a JSON Pointer fragment (RFC 6901 §6): `#/data/total`, `#/source`.
+    /// It may hold names of properties, never values, and is cut at 256 characters.
     pub pointer: String,
     /// What is wrong there, lower case.
     pub detail: String,
