@@ -14,10 +14,11 @@ use tidegate_event_log::{Log, LogError, TopicSpec};
 use crate::clock::{Clock, Ids};
 use crate::ingress::body::Inflight;
 use crate::ingress::lane::{Lane, Lanes, topic_spec};
-use crate::ingress::{Context, quarantine};
+use crate::ingress::quarantine;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
+use crate::request::Context;
 use crate::settings::Settings;
 
 /// How long `/readyz` waits for the log.

@@ -16,8 +16,8 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::Gateway;
-use crate::ingress::Context;
 use crate::problem::{Kind, Problem};
+use crate::request::Context;
 use crate::server::serve;
 use crate::{ingress, query};
 

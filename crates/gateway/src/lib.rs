@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod clock;
 mod gateway;
 mod http;
@@ -28,6 +29,7 @@ mod metrics;
 pub mod problem;
 mod query;
 mod refusals;
+mod request;
 mod server;
 mod settings;
 

@@ -20,10 +20,11 @@ use super::identity::{self, Identity};
 use super::lane::{ENVELOPE_BYTES, Lane};
 use super::receipt::{self, Receipt};
 use super::record::{self, HeaderList};
-use super::{Context, TENANT, quarantine};
+use super::{TENANT, quarantine};
 use crate::Gateway;
 use crate::clock::rfc3339;
 use crate::problem::{Fault, Kind, Problem};
+use crate::request::Context;
 
 /// When to come back to a log that takes nothing.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -407,6 +408,7 @@ impl Plan {
 impl Draft {
     fn receipt(&self, appended: Appended, duplicate: bool) -> Receipt {
         Receipt {
+            id: receipt::id(self.lane.topic(), appended.place, &self.id),
             event_id: self.id.clone(),
             source: self.source.clone(),
             event_type: self.lane.event_type.clone(),

@@ -7,13 +7,16 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::timeout;
 
 use crate::Gateway;
 use crate::problem::{Kind, Problem};
+
+/// A frame up to this size is cheaper copied than kept in the buffer it was read into.
+const SMALL_BYTES: usize = 4 * 1024;
 
 /// Bytes of bodies held at the moment, over all requests.
 #[derive(Debug, Default)]
@@ -93,9 +96,8 @@ async fn collect<'g>(
     limit: usize,
     mut held: Held<'g>,
 ) -> Result<(Bytes, Held<'g>), Problem> {
-    // Most bodies are one frame, which is taken without a copy.
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
+    let mut whole = Bytes::new();
+    let mut joined = Vec::new();
     while !body.is_end_stream() {
         let Some(frame) = body.frame().await else {
             break;
@@ -106,26 +108,29 @@ async fn collect<'g>(
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if first.len() + joined.len() + data.len() > limit {
+        if whole.len() + joined.len() + data.len() > limit {
             return Err(too_large(limit));
         }
         held.add(data.len(), gateway.settings.max_inflight_bytes)?;
         if !joined.is_empty() {
             joined.extend_from_slice(&data);
-        } else if first.is_empty() {
-            first = data;
-        } else {
-            joined.reserve(first.len() + data.len());
-            joined.extend_from_slice(&first);
+        } else if !whole.is_empty() {
+            joined.extend_from_slice(&whole);
             joined.extend_from_slice(&data);
-            first = Bytes::new();
+            whole = Bytes::new();
+        } else if data.len() <= SMALL_BYTES {
+            // A slice would keep all of the buffer it was read into, and the connection would
+            // need another for its next request.
+            whole = Bytes::copy_from_slice(&data);
+        } else {
+            whole = data;
         }
     }
     Ok((
         if joined.is_empty() {
-            first
+            whole
         } else {
-            joined.freeze()
+            Bytes::from(joined)
         },
         held,
     ))

@@ -7,7 +7,6 @@
 pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod cloudevent;
-mod context;
 mod identity;
 mod key;
 pub(crate) mod lane;
@@ -19,7 +18,6 @@ pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use context::Context;
 pub(crate) use record::content_type_of;
 
 /// Who pays. There is one until callers have identities.

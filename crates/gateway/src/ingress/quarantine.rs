@@ -12,15 +12,15 @@ use tidegate_event_log::{
     Append, Claim, Log, LogError, Place, StoredRecord, TopicConfig, TopicSpec,
 };
 
-use super::Context;
 use super::accept::Submission;
 use super::identity::short_hash;
 use super::lane::Lane;
 use super::receipt::{number, read_one};
 use super::record::{self, HeaderList, header};
 use crate::Gateway;
+use crate::answer::Payload;
 use crate::clock::rfc3339;
-use crate::query::Payload;
+use crate::request::Context;
 
 pub(crate) const TOPIC: &str = "_tidegate.quarantine";
 /// The embedded log takes no larger record.
@@ -216,7 +216,7 @@ impl Entry {
             idempotency_key: text(record::IDEMPOTENCY_KEY),
             source: text(record::SOURCE_DOOR),
             request_headers: request_headers.collect(),
-            original: with_bytes.then(|| Payload::of(stored)),
+            original: with_bytes.then(|| Payload::of(stored, header(stored, record::CONTENT_TYPE))),
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::clock::rfc3339;
 /// Where an accepted event stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Receipt {
+    pub(crate) id: String,
     pub(crate) event_id: Bytes,
     pub(crate) source: Bytes,
     pub(crate) event_type: Bytes,
@@ -26,7 +27,7 @@ pub(crate) struct Receipt {
 
 #[derive(Serialize)]
 struct View<'a> {
-    id: String,
+    id: &'a str,
     event: EventView<'a>,
     contract: &'a str,
     topic: &'a str,
@@ -43,18 +44,18 @@ struct EventView<'a> {
     r#type: &'a str,
 }
 
-impl Receipt {
-    pub(crate) fn id(&self) -> String {
-        let Place {
-            partition, offset, ..
-        } = self.place;
-        let hash = short_hash(&self.event_id);
-        format!("{}-{partition}-{offset}-{hash}", text(&self.topic))
-    }
+/// Makes the id of the receipt of an event at a place.
+pub(crate) fn id(topic: &str, place: Place, event_id: &[u8]) -> String {
+    let Place {
+        partition, offset, ..
+    } = place;
+    format!("{topic}-{partition}-{offset}-{}", short_hash(event_id))
+}
 
+impl Receipt {
     /// Returns the address where it can be read again.
     pub(crate) fn path(&self) -> String {
-        format!("/v1/receipts/{}", self.id())
+        format!("/v1/receipts/{}", self.id)
     }
 
     /// Makes the receipt of a record, if the gateway wrote it.
@@ -62,17 +63,20 @@ impl Receipt {
         let header = |name| {
             record::header(stored, name).map(|value| Bytes::copy_from_slice(value.as_bytes()))
         };
+        let event_id = header(record::CE_ID)?;
+        let place = Place {
+            partition,
+            offset: stored.offset,
+            timestamp_ms: stored.timestamp_ms,
+        };
         Some(Self {
-            event_id: header(record::CE_ID)?,
+            id: id(topic, place, &event_id),
+            event_id,
             source: header(record::CE_SOURCE)?,
             event_type: header(record::CE_TYPE)?,
             contract: header(record::CONTRACT)?,
             topic: Bytes::copy_from_slice(topic.as_bytes()),
-            place: Place {
-                partition,
-                offset: stored.offset,
-                timestamp_ms: stored.timestamp_ms,
-            },
+            place,
             duplicate: false,
         })
     }
@@ -81,7 +85,7 @@ impl Receipt {
 impl Serialize for Receipt {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         View {
-            id: self.id(),
+            id: &self.id,
             event: EventView {
                 id: text(&self.event_id),
                 source: text(&self.source),

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use tidegate_contract::event::Event;
 use tidegate_event_log::{Header, Headers, Record, StoredRecord};
 
-use super::{Context, TENANT};
+use super::TENANT;
+use crate::request::Context;
 
 pub(crate) const CONTRACT: &str = "tidegate_contract";
 pub(crate) const CONTRACT_VERSION: &str = "tidegate_contract_version";

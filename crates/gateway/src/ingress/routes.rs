@@ -21,10 +21,11 @@ use super::accept::{Original, Submission};
 use super::cloudevent::{self, Mode};
 use super::key::idempotency_key;
 use super::receipt::{Receipt, ReceiptId};
-use super::{Context, body, source};
+use super::{body, source};
 use crate::Gateway;
+use crate::answer::{json, parameter, within};
 use crate::problem::{Kind, Problem};
-use crate::query::{json, parameter, within};
+use crate::request::Context;
 
 /// What a structured event may need beside its data: base64 makes four bytes of three.
 const STRUCTURED_EXTRA_BYTES: usize = 64 * 1024;

@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use tidegate_contract::EventContract;
 use tidegate_event_log::{LogError, StoredRecord, Topic, TopicConfig, Watermarks};
 
-use super::{Payload, json, parameter, within};
 use crate::Gateway;
+use crate::answer::{Payload, json, parameter, within};
 use crate::clock::rfc3339;
-use crate::ingress::Context;
-use crate::ingress::receipt::Receipt;
+use crate::ingress::{content_type_of, receipt::Receipt};
 use crate::problem::{Kind, Problem};
+use crate::request::Context;
 
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 500;
@@ -307,7 +307,7 @@ impl RecordView {
             key_base64,
             headers: headers.collect(),
             receipt: Receipt::of(topic, partition, stored),
-            payload: Payload::of(stored),
+            payload: Payload::of(stored, content_type_of(stored)),
         }
     }
 }

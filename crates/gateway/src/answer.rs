@@ -1,0 +1,95 @@
+//! Answers of the reading addresses: data as JSON, the log's failures as problems, in time.
+//!
+//! Shared by the rooms; it knows none of them.
+
+use std::future::Future;
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Response};
+use axum::response::IntoResponse;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tidegate_contract::event::is_json;
+use tidegate_event_log::{LogError, StoredRecord};
+use tokio::time::timeout_at;
+
+use crate::Gateway;
+use crate::problem::{Kind, Problem};
+use crate::request::Context;
+
+/// A record's value: as JSON where it says and is JSON, byte for byte, else in base64.
+#[derive(Serialize)]
+pub(crate) struct Payload {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_base64: Option<String>,
+}
+
+impl Payload {
+    pub(crate) fn of(stored: &StoredRecord, content_type: Option<&str>) -> Self {
+        let Some(value) = &stored.record.value else {
+            return Self {
+                data: None,
+                data_base64: None,
+            };
+        };
+        let data = std::str::from_utf8(value)
+            .ok()
+            .filter(|_| content_type.is_none_or(is_json))
+            .and_then(|text| RawValue::from_string(text.to_owned()).ok())
+            .filter(|raw| raw.get().len() == value.len());
+        let data_base64 = data.is_none().then(|| STANDARD.encode(value));
+        Self { data, data_base64 }
+    }
+}
+
+/// Reads a parameter of path or query, or says that it is none.
+pub(crate) fn parameter<T, E: std::fmt::Display>(parsed: Result<T, E>) -> Result<T, Problem> {
+    parsed.map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))
+}
+
+/// Waits for the log no longer than the caller does, and says what its failures mean to a reader.
+pub(crate) async fn within<T>(
+    gateway: &Gateway,
+    context: &Context<'_>,
+    read: impl Future<Output = Result<T, LogError>>,
+) -> Result<T, Problem> {
+    match timeout_at(context.deadline, read).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error @ (LogError::NotFound(_) | LogError::Invalid(_)))) => {
+            Err(Problem::new(Kind::NotFound, error.to_string()))
+        }
+        Ok(Err(error)) => Err(gateway.log_problem(&LogError::not_stored(error.to_string()))),
+        Err(_) => Err(gateway.log_problem(&LogError::not_stored("the log did not answer in time"))),
+    }
+}
+
+/// Answers with data, or with the problem.
+pub(crate) fn json<T: Serialize>(
+    context: &Context<'_>,
+    result: Result<T, Problem>,
+) -> Response<Body> {
+    let value = match result {
+        Ok(value) => value,
+        Err(problem) => return context.problem(problem),
+    };
+    match serde_json::to_vec(&value) {
+        Ok(body) => {
+            let mut response = body.into_response();
+            let media_type = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, media_type);
+            response
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "an answer could not be written");
+            context.problem(Problem::new(
+                Kind::Internal,
+                "the answer could not be written",
+            ))
+        }
+    }
+}
