@@ -3,13 +3,16 @@
 //! One deterministic state machine fed by one totally ordered log. The log lives in objects; the
 //! write-ahead log is where it is durable first. See `ARCHITECTURE.md` for the walk through it.
 
+pub mod api;
 pub mod batch;
 pub mod boot;
 pub mod broker;
 mod driver;
 pub mod env;
+mod group;
 pub mod history;
 mod log;
+pub mod net;
 pub mod object;
 mod open;
 pub mod read;
@@ -20,6 +23,7 @@ pub mod state;
 pub mod topic_settings;
 pub mod upkeep;
 pub mod wal;
+mod wire;
 
 pub use self::broker::{Broker, NewTopic, Options, TopicError};
 pub use self::open::OpenError;

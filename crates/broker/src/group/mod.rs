@@ -16,7 +16,4 @@ mod types;
 
 pub(crate) use classic::Group;
 pub(crate) use coordinator::Coordinator;
-pub(crate) use types::{
-    Assignments, Effect, Heartbeat, Join, Joined, JoinedMember, Leave, Limits, ListedGroup,
-    MemberView, Protocols, State, Sync, Synced, Ticket, View,
-};
+pub(crate) use types::{Heartbeat, Join, Joined, Leave, Limits, State, Sync, Synced, View};

@@ -4,7 +4,6 @@
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(i16)]
 pub(crate) enum ErrorCode {
-    UnknownServerError = -1,
     #[default]
     None = 0,
     OffsetOutOfRange = 1,
@@ -34,7 +33,6 @@ pub(crate) enum ErrorCode {
     InvalidTxnState = 48,
     TransactionalIdAuthorizationFailed = 53,
     KafkaStorageError = 56,
-    UnknownProducerId = 59,
     GroupIdNotFound = 69,
     FetchSessionIdNotFound = 70,
     FencedLeaderEpoch = 74,
@@ -45,6 +43,7 @@ pub(crate) enum ErrorCode {
     FencedInstanceId = 82,
     InvalidRecord = 87,
     UnknownTopicId = 100,
+    MismatchedEndpointType = 114,
 }
 
 impl ErrorCode {

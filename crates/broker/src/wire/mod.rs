@@ -22,7 +22,7 @@ pub(crate) use kafka_wire::{
     ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
     OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
     OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
-    RequestResponsePair, SyncGroupRequest, SyncGroupResponse,
+    SyncGroupRequest, SyncGroupResponse,
 };
 pub(crate) use kafka_wire::{
     api_versions_response, create_topics_request, create_topics_response, delete_topics_response,
@@ -37,9 +37,11 @@ pub(crate) use kafka_wire_core::{StrBytes, Uuid};
 /// Makes a message with some fields set. The library's types are open to new fields, so they
 /// cannot be written as struct expressions.
 macro_rules! message {
-    ($message:path { $($field:ident: $value:expr),* $(,)? }) => {{
+    (@value $field:ident) => { $field };
+    (@value $field:ident $value:expr) => { $value };
+    ($message:path { $($field:ident $(: $value:expr)?),* $(,)? }) => {{
         let mut message = <$message>::default();
-        $(message.$field = $value;)*
+        $(message.$field = $crate::wire::message!(@value $field $($value)?);)*
         message
     }};
 }
