@@ -30,10 +30,10 @@ test: ## all tests: Rust, the demo's input, and unmodified Kafka clients against
 	cargo build --locked && tests/clients/with-tidegate tests/clients/run
 
 sim: ## seeded faults in the embedded log; SEED=7 replays one, SEEDS=1000 tries as many
-	SEED=$(SEED) SEEDS=$(SEEDS) cargo test --release --locked -p tidegate-broker --test sim -- --nocapture
+	$(if $(SEED),TIDEGATE_SIM_SEED=$(SEED)) $(if $(SEEDS),TIDEGATE_SIM_SEEDS=$(SEEDS)) cargo test --release --locked -p tidegate-broker --test it -- sim::every_seed --nocapture
 
 torture: ## what takes too long for `make test`
-	SEEDS=5000 cargo test --release --locked --workspace -- --include-ignored
+	TIDEGATE_SIM_SEEDS=5000 TIDEGATE_KILLS=50 TIDEGATE_TORTURE=1 cargo test --release --locked --workspace -- --include-ignored
 
 bench: ## measure, the floor first; results in bench/results
 	bench/run

@@ -60,7 +60,7 @@ impl ColdReader {
     }
 
     /// Reads one batch from its group on disk.
-    pub(super) async fn from_wal(
+    pub(super) async fn read_wal(
         &self,
         place: &GroupPlace,
         entry: &RecentBatch,
@@ -80,7 +80,7 @@ impl ColdReader {
     }
 
     /// Reads batches of one extent from the one that holds `from` on.
-    pub(super) async fn from_object(
+    pub(super) async fn read_object(
         &self,
         extent: &Extent,
         from: i64,

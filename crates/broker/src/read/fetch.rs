@@ -146,8 +146,8 @@ pub async fn fetch_cold(
             Location::Object(extent) => Source::Object(extent),
         };
         let read = match source {
-            Source::Wal(place, batch) => cold.from_wal(&place, &batch).await.map(|b| vec![b]),
-            Source::Object(extent) => cold.from_object(&extent, from, max_bytes).await,
+            Source::Wal(place, batch) => cold.read_wal(&place, &batch).await.map(|b| vec![b]),
+            Source::Object(extent) => cold.read_object(&extent, from, max_bytes).await,
         };
         match read {
             Ok(batches) => {

@@ -478,7 +478,7 @@ impl Sequencer {
             .copied();
         if let Some((_, lsn)) = due {
             hours.pop_front();
-            if self.state.producers.len() > 0 {
+            if !self.state.producers.is_empty() {
                 self.expire_producers(lsn, now);
             }
         }

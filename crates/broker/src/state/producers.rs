@@ -137,6 +137,11 @@ impl Producers {
         self.entries.len()
     }
 
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// All entries in key order, as a checkpoint stores them.
     pub fn image(&self) -> Vec<((i64, u32, u32), Producer)> {
         let mut entries: Vec<_> = self

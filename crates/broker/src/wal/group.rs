@@ -225,9 +225,13 @@ impl FinishedGroup {
         &self.buffer.as_slice()[..self.len]
     }
 
-    /// Shares the bytes without a copy.
+    /// Shares the bytes, without a copy unless most of the buffer would be kept for nothing.
     pub fn into_shared(self) -> Bytes {
-        Bytes::from_owner(self)
+        if self.buffer.len() >= 2 * self.len {
+            Bytes::copy_from_slice(self.bytes())
+        } else {
+            Bytes::from_owner(self)
+        }
     }
 }
 

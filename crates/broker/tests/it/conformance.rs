@@ -25,11 +25,14 @@ impl Clock for TestClock {
 }
 
 /// A log of its own in a directory of its own. It stops when it is dropped.
-struct Guard(Broker, tempfile::TempDir);
+struct Guard {
+    broker: Broker,
+    _directory: tempfile::TempDir,
+}
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.stop();
+        self.broker.stop();
     }
 }
 
@@ -50,7 +53,10 @@ fn subject() -> Subject {
             // The sequencer tells log time once a tick.
             std::thread::sleep(Duration::from_millis(60));
         })
-        .keeping(Guard(broker, directory))
+        .keeping(Guard {
+            broker,
+            _directory: directory,
+        })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

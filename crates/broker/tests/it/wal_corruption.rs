@@ -3,7 +3,8 @@
 
 use tidegate_broker::env::Disk;
 use tidegate_broker::wal::{
-    self, GroupBuilder, RecordKind, RecoverError, SegmentHeader, file_name,
+    self, GroupBuilder, GroupPlace, ReadGroupError, RecordKind, RecoverError, SegmentHeader,
+    file_name,
 };
 
 use crate::support::disk::{MemDisk, SECTOR_BYTES};
@@ -392,6 +393,35 @@ fn a_swapped_segment_is_not_taken_for_the_one_it_replaces() {
         group.place.segment == 2 && group.records.iter().any(|(_, body)| body[0] == 6)
     });
     is_rot(&disk, missing.unwrap(), "old copy");
+}
+
+#[test]
+fn a_group_is_read_back_or_known_to_be_gone() {
+    let wal = three_groups();
+    let place = wal.groups[&2].place.clone();
+    let bytes = wal.files.read_group(&place).unwrap();
+    assert_eq!(
+        bytes,
+        wal.disk.peek(FIRST, place.position, place.len as usize)
+    );
+    let older = GroupPlace {
+        group_no: 1,
+        ..place.clone()
+    };
+    assert!(matches!(
+        wal.files.read_group(&older),
+        Err(ReadGroupError::Gone)
+    ));
+    wal.disk.flip(FIRST, place.position + 140, 3);
+    assert!(matches!(
+        wal.files.read_group(&place),
+        Err(ReadGroupError::Damaged(_))
+    ));
+    wal.disk.truncate(FIRST, place.position);
+    assert!(matches!(
+        wal.files.read_group(&place),
+        Err(ReadGroupError::Io(_))
+    ));
 }
 
 #[test]

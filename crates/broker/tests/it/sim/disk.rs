@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tidegate_broker::env::{BLOCK_BYTES, Disk, DiskFile};
 
-use super::world::Rng;
+use super::env::Rng;
 
 type Bytes = Arc<Mutex<Vec<u8>>>;
 

@@ -5,7 +5,10 @@
 //! `TIDEGATE_SIM_SEEDS` sets how many seeds run (200; `make torture` runs 5,000).
 
 mod disk;
+mod env;
 mod model;
+mod readers;
+mod senders;
 mod store;
 mod world;
 

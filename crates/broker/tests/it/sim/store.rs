@@ -16,7 +16,7 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::world::Rng;
+use super::env::Rng;
 
 /// What the store does wrong.
 #[derive(Debug)]
