@@ -291,8 +291,8 @@ proptest! {
     #[test]
     fn groups_round_trip(
         records in prop::collection::vec(
-            (any::<bool>(), any::<u32>(), any::<u32>(), prop::collection::vec(any::<u8>(), 0..9000)),
-            0..20,
+            (any::<bool>(), any::<u32>(), any::<u32>(), prop::collection::vec(any::<u8>(), 0..1500)),
+            0..8,
         ),
         first_lsn in 1_u64..1 << 60,
     ) {
