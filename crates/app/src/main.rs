@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod ui;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -170,7 +170,7 @@ impl Client {
             message.push_str(&format!(": {}", text("detail")));
         }
         let base = self.base.as_str().trim_end_matches('/');
-        let mut hint = format!("{base}{}", text("docs"));
+        let mut hint = format!("see {base}{}", text("docs"));
         if let Some(entry) = problem["quarantine"].as_str() {
             hint.push_str(&format!("; the event is kept at {base}{entry}"));
         }

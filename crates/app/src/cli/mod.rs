@@ -3,9 +3,11 @@
 
 mod client;
 mod contract;
+mod demo;
 mod doctor;
 mod event;
 pub(crate) mod failure;
+mod log;
 mod send;
 mod serve;
 mod topic;
@@ -13,6 +15,7 @@ mod topic;
 use std::future::Future;
 
 use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 use self::failure::{Exit, Failure};
 use crate::ui::{Color, Format, Progress, Ui};
@@ -55,6 +58,10 @@ struct Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the main job end to end; ends by itself.
+    Demo(demo::Demo),
+    /// Run the gateway and its log.
+    Serve(serve::Serve),
     /// Send an event.
     Send(send::Send),
     /// Contracts in files.
@@ -66,6 +73,9 @@ enum Command {
     /// Topics of the log.
     #[command(subcommand)]
     Topic(topic::Topic),
+    /// The log's files.
+    #[command(subcommand)]
+    Log(log::Log),
     /// Check whether this machine can run tidegate.
     Doctor(doctor::Doctor),
 }
@@ -87,10 +97,19 @@ impl Cli {
     /// Whatever ends it with another exit code than 0.
     pub(crate) fn run(self, ui: &Ui) -> Result<(), Failure> {
         match self.command {
+            Command::Demo(demo) => {
+                start_logs(ui, "warn,rskafka=error");
+                block_on(demo.run(ui))
+            }
+            Command::Serve(serve) => {
+                start_logs(ui, "warn,tidegate=info");
+                block_on(serve.run(ui))
+            }
             Command::Send(send) => block_on(send.run(ui)),
             Command::Contract(contract) => contract.run(ui),
             Command::Event(event) => block_on(event.run(ui)),
             Command::Topic(topic) => block_on(topic.run(ui)),
+            Command::Log(log) => log.run(ui),
             Command::Doctor(doctor) => doctor.run(ui),
         }
     }
@@ -103,4 +122,17 @@ fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, F
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("threads cannot be started: {error}")))?
         .block_on(command)
+}
+
+/// Sends logs to stderr; `TIDEGATE_LOG` says which, in place of `filter`.
+fn start_logs(ui: &Ui, filter: &str) {
+    let filter = match std::env::var("TIDEGATE_LOG") {
+        Ok(own) => EnvFilter::new(own),
+        Err(_) => EnvFilter::new(filter),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(ui.paints_stderr())
+        .with_writer(ui.log_writer())
+        .init();
 }

@@ -5,8 +5,48 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::failure::{Exit, Failure};
 use crate::config::{Config, Layers};
+use crate::ui::Ui;
+use crate::wire::Running;
+
+/// Run the gateway and its log; SIGTERM or Ctrl-C drains and ends with 0.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Serve {
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// What keeps it from starting, or a door that fails.
+    pub(crate) async fn run(self, ui: &Ui) -> Result<(), Failure> {
+        let config = self.settings.settle()?;
+        // From here on a signal means to stop in order.
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+        let mut running = Running::start(&config).await?;
+        ui.line(&format!(
+            "ready http={} kafka={} ops={}",
+            running.http, running.kafka, running.ops
+        ))?;
+        let failed = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            failed = running.failed() => Some(failed),
+        };
+        tracing::info!("stopping");
+        match failed {
+            None => running.stop().await,
+            // The door that failed is told, whatever the others say.
+            Some(failure) => running.stop().await.and(Err(failure)),
+        }
+    }
+}
 
 /// The settings, as flags.
 #[derive(Args, Debug)]

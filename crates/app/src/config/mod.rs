@@ -13,6 +13,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub(crate) use self::layers::Layers;
+#[cfg(test)]
+pub(crate) use self::read::LEAST_SEGMENT_BYTES;
 
 /// The settings, checked.
 #[derive(Debug)]

@@ -12,6 +12,8 @@ use super::{Config, Ingress, Kafka, KafkaSetting, Log, Operations};
 
 /// The write-ahead log begins with so many segments.
 const FIRST_SEGMENTS: u64 = 2;
+/// A segment holds the largest groups that a burst may leave it with; a test of `wire.rs` compares.
+pub(crate) const LEAST_SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Makes the settings; `problems` were found before.
 pub(super) fn config(
@@ -109,6 +111,10 @@ impl Reader {
         let checkpoint_objects = self.count("log.checkpoint.objects", 10_000);
         let delete_after = self.duration("log.delete_after");
         let (segment, budget) = (segment?, budget?);
+        if segment < LEAST_SEGMENT_BYTES {
+            let message = "`log.wal.segment` is at least `32MiB`".to_owned();
+            self.refuse("log.wal.segment", message);
+        }
         if budget < FIRST_SEGMENTS * segment {
             let message = format!(
                 "`log.wal.budget` holds fewer than {FIRST_SEGMENTS} segments of `log.wal.segment`"

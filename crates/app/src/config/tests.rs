@@ -94,7 +94,7 @@ sources: {github: {secret: hunter2}}
 data: [a]
 ";
     let environment = [("TIDEGATE__LOG__WAL__BUGDET", "1GiB")];
-    let flags = [("log.wal.budget", "64MiB")];
+    let flags = [("log.wal.budget", "64MiB"), ("log.wal.segment", "33MiB")];
     let told = settle(file, &environment, &flags).unwrap_err();
     assert!(!told.contains("hunter2"), "a secret is not repeated");
     insta::assert_snapshot!(told);

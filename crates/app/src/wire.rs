@@ -1,0 +1,288 @@
+//! Joins the parts: settings to the log, the log to the doors. The only file that names a backend.
+//!
+//! Start: contracts, then addresses, then the log, so that a mistake costs nothing. Stop: the doors
+//! drain, then the log makes durable what it took, and operations see it to the end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tidegate_broker::env::real::{LockError, RealDisk};
+use tidegate_broker::net::{KafkaPort, ListenOptions};
+use tidegate_broker::sequencer::HistorySettings;
+use tidegate_broker::wal::inspect;
+use tidegate_broker::{Broker, OpenError, Options, net, settings};
+use tidegate_contract::{Contracts, load};
+use tidegate_gateway::{Gateway, Parts, RandomIds, Source, SystemClock, serve_http, serve_ops};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::cli::failure::{Exit, Failure};
+use crate::config::{Config, Listen};
+
+/// The parts, running.
+pub(crate) struct Running {
+    pub(crate) http: SocketAddr,
+    pub(crate) kafka: SocketAddr,
+    pub(crate) ops: SocketAddr,
+    events: Door,
+    operations: Door,
+    kafka_port: KafkaPort,
+    broker: Broker,
+}
+
+/// A door of the gateway on its task.
+struct Door {
+    stop: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+/// Reads the contracts that are to be in force; none without a folder.
+///
+/// # Errors
+/// All that is wrong in them.
+pub(crate) fn contracts(config: &Config) -> Result<Contracts, Failure> {
+    let Some(folder) = &config.contracts else {
+        return Ok(Contracts::default());
+    };
+    load::folder(folder)
+        .map_err(|found| Failure::of_findings(Exit::Failed, found.iter().cloned().collect()))
+}
+
+/// Says what stands in the write-ahead log of a data directory, and changes nothing.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn inspect_log(data: &Path) -> anyhow::Result<(Value, usize)> {
+    let directory = data.join("wal");
+    let about = || format!("`{}`", directory.display());
+    let report = inspect::inspect(&RealDisk::look_at(&directory)).with_context(about)?;
+    Ok((serde_json::to_value(&report)?, report.damages()))
+}
+
+impl Running {
+    /// Opens the log and all doors.
+    ///
+    /// # Errors
+    /// Contracts, addresses, the data directory, or a secret; nothing runs then.
+    pub(crate) async fn start(config: &Config) -> Result<Self, Failure> {
+        let contracts = contracts(config)?;
+        let options = options(config)?;
+        let gateway_settings = gateway_settings(config)?;
+        let (events, http) = bind(config.ingress.listen, "--http").await?;
+        let (operations, ops) = bind(config.operations.listen, "--ops").await?;
+        let open = tokio::task::spawn_blocking(move || Broker::open(options)).await;
+        let broker = open.context("opening the log")?.map_err(not_opened)?;
+        let started = async {
+            let gateway = Gateway::start(Parts {
+                log: Arc::new(broker.clone()),
+                contracts,
+                settings: gateway_settings,
+                clock: Arc::new(SystemClock),
+                ids: Arc::new(RandomIds),
+            });
+            let gateway = gateway.await?;
+            let address = config.kafka.listen.0;
+            let options = ListenOptions {
+                address,
+                advertised: None,
+            };
+            anyhow::Ok((gateway, net::listen(broker.clone(), options).await?))
+        };
+        let (gateway, kafka_port) = match started.await {
+            Ok(started) => started,
+            Err(error) => {
+                stop_log(broker).await?;
+                return Err(error.into());
+            }
+        };
+        let events = Door::open(|stop| serve_http(events, Arc::clone(&gateway), stop));
+        let operations = Door::open(|stop| serve_ops(operations, gateway, stop));
+        Ok(Self {
+            http,
+            kafka: kafka_port.address(),
+            ops,
+            events,
+            operations,
+            kafka_port,
+            broker,
+        })
+    }
+
+    /// Waits until a door ends by itself, which none should.
+    pub(crate) async fn failed(&mut self) -> Failure {
+        let (door, ended) = tokio::select! {
+            ended = &mut self.events.serving => ("events", ended),
+            ended = &mut self.operations.serving => ("operations", ended),
+        };
+        let why = match ended {
+            Ok(Ok(())) => "it ended".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Failure::new(Exit::Failed, format!("the {door} door failed: {why}"))
+    }
+
+    /// Ends everything in order.
+    ///
+    /// # Errors
+    /// A door or the log ended by a panic.
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        let (events, ()) = tokio::join!(self.events.close(), self.kafka_port.stop());
+        let log = stop_log(self.broker).await;
+        let operations = self.operations.close().await;
+        events.and(operations).context("a door of the gateway")?;
+        Ok(log?)
+    }
+}
+
+impl Door {
+    fn open<S>(serve: impl FnOnce(WaitForCancellationFutureOwned) -> S) -> Self
+    where
+        S: Future<Output = std::io::Result<()>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(stop.clone().cancelled_owned()));
+        Self { stop, serving }
+    }
+
+    async fn close(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        Ok(self.serving.await??)
+    }
+}
+
+/// Says what to do where that is known.
+fn not_opened(error: OpenError) -> Failure {
+    let hint = match &error {
+        OpenError::Lock(LockError::InUse { .. }) => {
+            "a data directory has one process: stop that one, or name another with `--data`"
+        }
+        OpenError::Boot(_) => {
+            "`tidegate log inspect DIR` shows what stands there, and changes nothing"
+        }
+        _ => return anyhow::Error::from(error).into(),
+    };
+    Failure::new(Exit::Failed, error.to_string()).with_hint(hint)
+}
+
+async fn stop_log(broker: Broker) -> anyhow::Result<()> {
+    let stopped = tokio::task::spawn_blocking(move || broker.stop());
+    stopped.await.context("stopping the log")
+}
+
+async fn bind(listen: Listen, flag: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+    let Listen(address) = listen;
+    let bound = TcpListener::bind(address).await;
+    bound
+        .and_then(|listener| listener.local_addr().map(|bound| (listener, bound)))
+        .map_err(|error| {
+            let message = format!("cannot listen on `{address}`: {error}");
+            let hint = format!("stop what listens there, or name another address with `{flag}`");
+            Failure::new(Exit::Failed, message).with_hint(hint)
+        })
+}
+
+fn gateway_settings(config: &Config) -> Result<tidegate_gateway::Settings, Failure> {
+    let ingress = &config.ingress;
+    let mut settings = tidegate_gateway::Settings {
+        max_connections: ingress.max_connections,
+        header_timeout: ingress.header_timeout,
+        body_timeout: ingress.body_timeout,
+        answer_deadline: ingress.answer_deadline,
+        drain_timeout: ingress.drain_timeout,
+        max_event_bytes: ingress.max_event_bytes,
+        max_batch_bytes: ingress.max_batch_bytes,
+        max_batch_events: ingress.max_batch_events,
+        max_inflight_bytes: ingress.max_inflight_bytes,
+        ..tidegate_gateway::Settings::default()
+    };
+    if let Some(reference) = &config.github_secret {
+        let secret = reference
+            .resolve()
+            .context("the secret of source `github`")?;
+        settings
+            .sources
+            .insert("github".to_owned(), Source::Github { secret });
+    }
+    Ok(settings)
+}
+
+fn options(config: &Config) -> Result<Options, Failure> {
+    let Some(data) = &config.data else {
+        let message = "there is no data directory";
+        return Err(Failure::new(Exit::Usage, message).with_hint("name one with `--data DIR`"));
+    };
+    let mut kafka = settings::Settings::default();
+    for setting in &config.kafka.settings {
+        kafka.set(&setting.name, &setting.value).map_err(|error| {
+            let text = error.to_string();
+            let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+            let failure = Failure::new(Exit::Usage, format!("{}: {message}", setting.origin));
+            if hint.is_empty() {
+                failure
+            } else {
+                failure.with_hint(hint)
+            }
+        })?;
+    }
+    let log = &config.log;
+    let millis = |duration: std::time::Duration| {
+        u64::try_from(duration.as_millis()).expect("a setting has nine digits of days at most")
+    };
+    let retention_check_ms = kafka.log_retention_check_interval_ms;
+    let history = HistorySettings {
+        ship_bytes: log.ship_bytes,
+        ship_after_ms: millis(log.ship_after),
+        wal_budget_bytes: log.wal_budget_bytes,
+        checkpoint_bytes: log.checkpoint_bytes,
+        checkpoint_after_ms: millis(log.checkpoint_after),
+        checkpoint_objects: log.checkpoint_objects,
+        retention_check_ms: u64::try_from(retention_check_ms).expect("it is at least 1"),
+        delete_after_ms: millis(log.delete_after).cast_signed(),
+        ..HistorySettings::default()
+    };
+    Ok(Options {
+        data: data.clone(),
+        wal_segment_bytes: log.wal_segment_bytes,
+        wal_budget_bytes: log.wal_budget_bytes,
+        writes_in_flight: log.writes_in_flight,
+        hot_budget_bytes: log.hot_memory_bytes,
+        claims_budget_bytes: log.claims_budget_bytes,
+        history,
+        kafka,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_broker::sequencer::GROUP_LIMIT_BYTES;
+
+    use super::*;
+    use crate::config::{LEAST_SEGMENT_BYTES, Layers};
+
+    #[test]
+    fn the_defaults_of_the_file_are_those_of_the_parts() {
+        let config = Layers::default().flag("--data", "data", Some("data".to_owned()));
+        let config = config.settle().unwrap();
+        let of_parts = Options::new("data");
+        assert_eq!(
+            format!("{:?}", options(&config).unwrap()),
+            format!("{of_parts:?}")
+        );
+        let of_parts = tidegate_gateway::Settings::default();
+        assert_eq!(
+            format!("{:?}", gateway_settings(&config).unwrap()),
+            format!("{of_parts:?}")
+        );
+    }
+
+    #[test]
+    fn the_least_segment_has_room_for_what_the_sequencer_wants() {
+        let wanted = 4 * GROUP_LIMIT_BYTES as u64;
+        assert!(wanted < LEAST_SEGMENT_BYTES);
+    }
+}

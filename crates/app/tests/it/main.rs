@@ -1,0 +1,13 @@
+//! The binary as scripts and people meet it: what it prints, where, and with which exit code.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test an unwrap is a claim that holds or fails it"
+)]
+
+mod contracts;
+mod demo;
+mod doctor;
+mod program;
+mod serve;
+mod usage;
