@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod conformance;
+mod object_faults;
 mod sim;
 mod support;
 mod wal_corruption;
