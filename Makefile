@@ -43,7 +43,7 @@ fuzz: ## a short round of every fuzz target
 
 demo: ## the main job on real input: 329 GitHub webhooks; ends by itself
 	tools/setup build demo && node examples/github-webhooks/prepare.mjs
-	cargo run --quiet --release --locked --bin tidegate -- demo --input examples/github-webhooks/build
+	cargo run --quiet --release --locked --bin tidegate -- demo --input examples/github-webhooks/build --reader kcat
 
 docs: ## the crates' documentation; a broken link is an error
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked

@@ -26,10 +26,10 @@ impl Serve {
     /// What keeps it from starting, or a door that fails.
     pub(crate) async fn run(self, ui: &Ui) -> Result<(), Failure> {
         let config = self.settings.settle()?;
-        // From here on a signal means to stop in order.
+        let mut running = Running::start(&config).await?;
+        // From here on a signal means to stop in order; before, nothing was taken that could be lost.
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-        let mut running = Running::start(&config).await?;
         ui.line(&format!(
             "ready http={} kafka={} ops={}",
             running.http, running.kafka, running.ops
