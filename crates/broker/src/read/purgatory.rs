@@ -96,6 +96,10 @@ impl Purgatory {
         let key = (partition.topic, partition.index);
         if let Some(waiters) = self.shard(key).lock().get_mut(&key) {
             for waiter in waiters.values_mut() {
+                // Counted before the waiter looked, but readable only now: how much is unknown.
+                if waiter.seen_bytes == partition.appended_bytes() {
+                    waiter.ticket.finish();
+                }
                 waiter.look(partition);
             }
         }
