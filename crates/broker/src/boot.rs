@@ -7,13 +7,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use crate::batch::BatchHeader;
 use crate::env::{Clock, Disk, Random, random_id};
 use crate::history::HistoryRunner;
 use crate::object::l0::{self, ReplayRecord};
 use crate::object::manifest::{self, Manifest};
 use crate::object::{Key, ObjectError, Objects, checkpoint};
-use crate::sequencer::{self, CheckpointImage, HistoryRecovered, Sequencer, handle_of};
+use crate::sequencer::{self, CheckpointImage, HistoryRecovered, Refusal, Sequencer, handle_of};
 use crate::shared::Shared;
 use crate::state::claims::{self, Claims, Runs};
 use crate::state::command::{ClusterCreated, Command, CommandError};
@@ -50,6 +52,8 @@ pub struct Booted {
     pub epoch: u32,
     pub cluster_id: [u8; 16],
     pub claim_secret: [u8; 16],
+    /// Answered when the epoch is durable; until then nothing may be shown to anybody.
+    pub durable: oneshot::Receiver<Result<(), Refusal>>,
     /// What was found, for the log line of the start.
     pub found: Found,
 }
@@ -128,6 +132,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
         last_lsn: 0,
     };
     let mut next_seq = 1;
+    let mut checkpoint_group = 0;
     let checkpoint = last_manifest
         .as_ref()
         .and_then(|manifest| manifest.checkpoint.as_ref());
@@ -141,6 +146,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
             last_lsn: image.last_lsn,
         };
         next_seq = image.next_seq;
+        checkpoint_group = image.last_group;
         found.checkpoint_lsn = image.last_lsn;
     }
     // Objects that came after the checkpoint.
@@ -181,6 +187,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
     let expect = wal::Expect {
         cluster_id,
         shipped,
+        checkpoint_group,
     };
     let recovered = wal::recover(
         ground.disk.as_ref(),
@@ -283,7 +290,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
         },
         now,
     );
-    sequencer.start_epoch(epoch, cluster, now);
+    let durable = sequencer.start_epoch(epoch, cluster, now);
     Ok(Booted {
         sequencer,
         shared,
@@ -292,6 +299,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
         epoch,
         cluster_id,
         claim_secret,
+        durable,
         found,
     })
 }

@@ -16,7 +16,7 @@ use crate::wal::{SegmentId, WriteJob};
 const INPUTS_A_TURN: usize = 512;
 
 /// How often time is told while nothing comes in.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(50);
 
 /// A message to the sequencer's thread.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub(crate) enum Message {
 pub(crate) enum Chore {
     History(Box<HistoryJob>),
     GrowWal(SegmentId),
+    ShrinkWal(SegmentId),
 }
 
 /// Where outputs go.
@@ -101,6 +102,7 @@ fn dispatch(sequencer: &mut Sequencer, sinks: &mut Sinks) {
                 continue;
             }
             Output::GrowWal(segment) => Chore::GrowWal(segment),
+            Output::ShrinkWal(segment) => Chore::ShrinkWal(segment),
             Output::History(job) => Chore::History(job),
         };
         // The history thread ends only after this one.

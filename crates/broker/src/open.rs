@@ -125,6 +125,7 @@ fn start(
         epoch,
         cluster_id,
         claim_secret,
+        durable,
         found,
     } = booted;
     tracing::info!(
@@ -164,6 +165,10 @@ fn start(
         // The lock is held until the last write has ended.
         drop(lock);
     })?;
+    let durable = thread::scope(|scope| scope.spawn(|| durable.blocking_recv()).join());
+    if !matches!(durable, Ok(Ok(Ok(())))) {
+        return Err(OpenError::Thread(io::Error::other("the sequencer ended")));
+    }
     Ok(Broker(Arc::new(Inner {
         shared,
         messages,
@@ -211,6 +216,12 @@ impl History {
                         segment,
                         created: created.is_ok(),
                     }
+                }
+                Chore::ShrinkWal(segment) => {
+                    if let Err(error) = self.files.remove(segment) {
+                        tracing::warn!(%error, segment, "a segment is not needed and cannot be removed");
+                    }
+                    continue;
                 }
                 Chore::History(job) => match self.runtime.block_on(self.runner.run(*job)) {
                     Ok(done) => done.into(),

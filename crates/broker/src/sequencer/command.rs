@@ -19,7 +19,15 @@ use crate::wal::RecordKind;
 
 impl Sequencer {
     /// Starts the epoch of this process, and the cluster if the log is empty. To be called once, first.
-    pub fn start_epoch(&mut self, epoch: u32, cluster: Option<ClusterCreated>, now: Now) {
+    ///
+    /// The answer comes when the epoch is durable. Before, nothing that recovery found may be shown:
+    /// it is the epoch's first group that says that the groups before it count.
+    pub fn start_epoch(
+        &mut self,
+        epoch: u32,
+        cluster: Option<ClusterCreated>,
+        now: Now,
+    ) -> oneshot::Receiver<Result<(), Refusal>> {
         if let Some(cluster) = cluster {
             self.push_command(&Command::ClusterCreated(cluster), now);
         }
@@ -36,7 +44,10 @@ impl Sequencer {
             }
         }
         self.shared.set_log_time(self.clock.read(now));
+        let (reply, durable) = oneshot::channel();
+        self.answer_when_durable(Answer::Done(reply));
         self.flush(now);
+        durable
     }
 
     /// Appends a command and applies it. Open batches go first, so that the command stands behind

@@ -391,6 +391,9 @@ impl Sequencer {
         self.claims.runs_installed(&runs);
         self.shared.runs.store(runs);
         self.segments.recycle(group + 1);
+        while let Some(surplus) = self.segments.take_surplus() {
+            self.outputs.push_back(Output::ShrinkWal(surplus));
+        }
         self.history.upkeep.checkpointed();
         self.release_held(now);
     }

@@ -79,6 +79,8 @@ pub enum Input {
 pub enum Output {
     Write(WriteJob),
     GrowWal(SegmentId),
+    /// Remove a segment that recovery had needed beyond the budget.
+    ShrinkWal(SegmentId),
     History(Box<HistoryJob>),
 }
 

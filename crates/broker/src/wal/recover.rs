@@ -30,6 +30,9 @@ pub struct Shipped {
 pub struct Expect {
     pub cluster_id: [u8; 16],
     pub shipped: Shipped,
+    /// The last group that a durable checkpoint covers. Segments with later ones stay, even if objects
+    /// hold all of it.
+    pub checkpoint_group: u64,
 }
 
 /// The log as it was found.
@@ -200,10 +203,10 @@ pub fn recover(
         let counts =
             lineage.map(|lineage| (lineage.header.first_group, lineage.limit.min(next_group)));
         match counts {
-            // Objects hold what objects hold, and the newest header stays until a newer one stands.
+            // What a checkpoint covers may go; the newest header stays until a newer one stands.
             Some((first, end))
                 if newest.is_some_and(|(newest, _)| newest == *segment)
-                    || (first < end && end > expect.shipped.last_group + 1) =>
+                    || (first < end && end > expect.checkpoint_group + 1) =>
             {
                 segments.add_used(*segment, *len_bytes, first, end);
             }

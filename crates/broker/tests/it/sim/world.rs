@@ -254,6 +254,7 @@ impl World {
                     }
                 }
                 Output::GrowWal(segment) => process.grow.push(segment),
+                Output::ShrinkWal(segment) => process.log.files.remove(segment).unwrap(),
                 Output::History(job) => {
                     assert!(process.history.is_none(), "one history job at a time");
                     process.history = Some(job);

@@ -90,6 +90,7 @@ impl Opening {
         let expect = Expect {
             cluster_id: self.cluster_id,
             shipped: self.shipped,
+            checkpoint_group: self.shipped.last_group,
         };
         let mut groups = BTreeMap::new();
         let recovered = wal::recover(disk, config, &expect, &mut |place, group| {
