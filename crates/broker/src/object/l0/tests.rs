@@ -131,6 +131,28 @@ fn the_stored_form_is_stable() {
 }
 
 #[test]
+fn an_extent_in_a_checkpoint_is_stable() {
+    let extent = ObjectExtent {
+        topic: 1,
+        partition: 2,
+        first_offset: 3,
+        last_offset: 4,
+        bytes: 5,
+        max_timestamp: -1,
+        data_position: 160,
+        index_position: 300,
+        batches: 6,
+        first_lsn: 7,
+    };
+    let stored = [1, 2, 6, 8, 5, 1, 160, 1, 172, 2, 6, 7];
+    assert_eq!(postcard::to_stdvec(&extent).unwrap(), stored);
+    assert_eq!(
+        postcard::from_bytes::<ObjectExtent>(&stored).unwrap(),
+        extent
+    );
+}
+
+#[test]
 fn an_object_gives_back_what_was_put_in() {
     let (head, records) = sample();
     let object = build(&head, records.clone());

@@ -1,6 +1,6 @@
 //! A stored run: what of it stays in memory, and reading the rest.
 //!
-//! In memory are the filters and a fence for each block, 12 bits a claim together. A question that
+//! In memory are the filters and a fence for each block, 17 bits a claim together. A question that
 //! the filter cannot deny costs the read of one block. Every block is checked when it is read.
 
 use std::ops::Range;

@@ -224,6 +224,14 @@ fn the_stored_form_is_stable() {
 }
 
 #[test]
+fn a_run_in_a_checkpoint_is_stable() {
+    let place = RunRef::invented(1, 200, 3..5, 1);
+    let stored = [&[1][..], &[0; 16], &[200, 1, 6, 10, 218, 15, 1]].concat();
+    assert_eq!(postcard::to_stdvec(&place).unwrap(), stored);
+    assert_eq!(postcard::from_bytes::<RunRef>(&stored).unwrap(), place);
+}
+
+#[test]
 fn damage_is_found_wherever_it_is() {
     run(async {
         let objects = in_memory();
