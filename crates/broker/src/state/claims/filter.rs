@@ -6,8 +6,8 @@
 //!
 //! Every new claim is looked up in some thirty runs, so what counts is how many of them say
 //! «perhaps» wrongly, each at the price of a read. At 10.5 bits a key that is one in a hundred, a
-//! read for every fourth claim, and 11,000 lookups a second in `claims_scale`; at 16 bits it is one
-//! in seven hundred, for 33 MiB more with 50 million claims.
+//! read for every fourth claim; at 16 bits it is one in seven hundred, for 33 MiB more with 50
+//! million claims (`examples/claims_scale.rs`).
 //!
 //! Invariant: a key that was put in is never denied.
 
