@@ -192,6 +192,10 @@ fn raw_cell(row: &Value, column: &Column) -> String {
 }
 
 fn cell(row: &Value, column: &Column) -> String {
+    // A table says how many there are; the other formats say which.
+    if let Some(Value::Array(found)) = row.pointer(column.pointer) {
+        return found.len().to_string();
+    }
     match raw_cell(row, column) {
         text if text.is_empty() => "-".to_owned(),
         text => printable(&text).replace('\n', " "),

@@ -52,15 +52,22 @@ pub(crate) fn contracts(config: &Config) -> Result<Contracts, Failure> {
         .map_err(|found| Failure::of_findings(Exit::Failed, found.iter().cloned().collect()))
 }
 
-/// Says what stands in the write-ahead log of a data directory, and changes nothing.
+/// Says what stands in the write-ahead log of a data directory, and each damage in it in a line.
+/// Changes nothing.
 ///
 /// # Errors
 /// It cannot be read.
-pub(crate) fn inspect_log(data: &Path) -> anyhow::Result<(Value, usize)> {
+pub(crate) fn inspect_log(data: &Path) -> anyhow::Result<(Value, Vec<String>)> {
     let directory = data.join("wal");
     let about = || format!("`{}`", directory.display());
     let report = inspect::inspect(&RealDisk::look_at(&directory)).with_context(about)?;
-    Ok((serde_json::to_value(&report)?, report.damages()))
+    let damage = report.segments.iter().flat_map(|segment| {
+        segment.damage.iter().map(|damage| {
+            let (file, position) = (directory.join(&segment.file), damage.position);
+            format!("`{}`, byte {position}: {}", file.display(), damage.what)
+        })
+    });
+    Ok((serde_json::to_value(&report)?, damage.collect()))
 }
 
 impl Running {
@@ -155,18 +162,15 @@ impl Door {
     }
 }
 
-/// Says what to do where that is known.
+/// Says what to do, where the log does not say it itself.
 fn not_opened(error: OpenError) -> Failure {
-    let hint = match &error {
-        OpenError::Lock(LockError::InUse { .. }) => {
-            "a data directory has one process: stop that one, or name another with `--data`"
-        }
-        OpenError::Boot(_) => {
-            "`tidegate log inspect DIR` shows what stands there, and changes nothing"
-        }
-        _ => return anyhow::Error::from(error).into(),
-    };
-    Failure::new(Exit::Failed, error.to_string()).with_hint(hint)
+    let in_use = matches!(error, OpenError::Lock(LockError::InUse { .. }));
+    let failure = Failure::from(anyhow::Error::from(error));
+    if in_use {
+        let hint = "a data directory has one process: stop that one, or name another with `--data`";
+        return failure.with_hint(hint);
+    }
+    failure
 }
 
 async fn stop_log(broker: Broker) -> anyhow::Result<()> {
@@ -211,11 +215,11 @@ fn gateway_settings(config: &Config) -> Result<tidegate_gateway::Settings, Failu
     Ok(settings)
 }
 
-fn options(config: &Config) -> Result<Options, Failure> {
-    let Some(data) = &config.data else {
-        let message = "there is no data directory";
-        return Err(Failure::new(Exit::Usage, message).with_hint("name one with `--data DIR`"));
-    };
+/// Returns Kafka's settings, those that differ from their defaults included.
+///
+/// # Errors
+/// One that is unknown, or has a value that it cannot have.
+pub(crate) fn kafka_settings(config: &Config) -> Result<settings::Settings, Failure> {
     let mut kafka = settings::Settings::default();
     for setting in &config.kafka.settings {
         kafka.set(&setting.name, &setting.value).map_err(|error| {
@@ -229,6 +233,15 @@ fn options(config: &Config) -> Result<Options, Failure> {
             }
         })?;
     }
+    Ok(kafka)
+}
+
+fn options(config: &Config) -> Result<Options, Failure> {
+    let Some(data) = &config.data else {
+        let message = "there is no data directory";
+        return Err(Failure::new(Exit::Usage, message).with_hint("name one with `--data DIR`"));
+    };
+    let kafka = kafka_settings(config)?;
     let log = &config.log;
     let millis = |duration: std::time::Duration| {
         u64::try_from(duration.as_millis()).expect("a setting has nine digits of days at most")

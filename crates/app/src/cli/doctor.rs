@@ -41,8 +41,6 @@ const OTHER_FILES: u64 = 512;
 const EARLIEST: Duration = Duration::from_secs(1_735_689_600);
 /// How far wall clock and steady clock may part while the disk is timed.
 const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
-/// Kafka's port takes so many connections by default.
-const KAFKA_CONNECTIONS: u64 = 10_000;
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Verdict {
@@ -107,6 +105,7 @@ impl Doctor {
     /// `Found` if something is wrong.
     pub(crate) fn run(self, ui: &Ui) -> Result<(), Failure> {
         let config = self.settings.settle()?;
+        let kafka = crate::wire::kafka_settings(&config)?;
         let data = config.data.clone().unwrap_or_else(|| PathBuf::from("."));
         let mut checks = vec![
             door("events door", config.ingress.listen.0, "--http"),
@@ -114,7 +113,8 @@ impl Doctor {
             door("operations door", config.operations.listen.0, "--ops"),
         ];
         checks.extend(disk(&data, &config));
-        checks.push(open_files(&config));
+        let connections = u64::try_from(kafka.max_connections).unwrap_or(0);
+        checks.push(open_files(&config, connections));
         let wrong = checks
             .iter()
             .filter(|check| check.verdict == Verdict::Wrong)
@@ -301,10 +301,10 @@ fn clock_of_files(data: &Path) -> Check {
     }
 }
 
-fn open_files(config: &Config) -> Check {
+fn open_files(config: &Config, kafka_connections: u64) -> Check {
     const NAME: &str = "open files";
     let connections = u64::try_from(config.ingress.max_connections).unwrap_or(u64::MAX);
-    let needed = connections + KAFKA_CONNECTIONS + OTHER_FILES;
+    let needed = connections + kafka_connections + OTHER_FILES;
     match getrlimit(Resource::Nofile).current {
         Some(limit) if limit < needed => {
             let found = format!("{limit} possible, {needed} when all connections are taken");

@@ -48,15 +48,12 @@ impl Log {
             );
             return Err(Failure::new(Exit::NotFound, message));
         }
-        let (report, damages) = crate::wire::inspect_log(&data)?;
+        let (report, damage) = crate::wire::inspect_log(&data)?;
         ui.print(&Answer::list(report, "segments", SEGMENTS))?;
-        match damages {
-            0 => Ok(()),
-            count => Err(
-                Failure::new(Exit::Found, format!("{count} damaged places")).with_hint(
-                    "`serve` says whether they matter: what history holds is not needed here",
-                ),
-            ),
+        if damage.is_empty() {
+            return Ok(());
         }
+        Err(Failure::new(Exit::Found, damage.join("\n"))
+            .with_hint("`serve` says whether it matters: what history holds is not needed here"))
     }
 }

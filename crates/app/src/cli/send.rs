@@ -1,6 +1,6 @@
 //! `send`: one event to a gateway, as a CloudEvent in binary mode or as a plain body to a contract.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -87,7 +87,7 @@ impl Send {
                 return Err(Failure::new(Exit::Usage, message).with_hint(hint));
             }
         };
-        let body = read(file.as_deref())?;
+        let body = read(ui, file.as_deref())?;
         let receipt = client.post(&path, &headers, body).await?;
         ui.print(&Answer::one(receipt, RECEIPT))
     }
@@ -109,13 +109,16 @@ impl Send {
     }
 }
 
-fn read(file: Option<&Path>) -> Result<Bytes, Failure> {
+fn read(ui: &Ui, file: Option<&Path>) -> Result<Bytes, Failure> {
     match file.filter(|file| *file != Path::new("-")) {
         Some(file) => {
             let bytes = std::fs::read(file).with_context(|| format!("`{}`", file.display()))?;
             Ok(bytes.into())
         }
         None => {
+            if std::io::stdin().is_terminal() {
+                ui.note("type the event's data, then Ctrl-D");
+            }
             let mut bytes = Vec::new();
             std::io::stdin()
                 .lock()

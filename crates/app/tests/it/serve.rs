@@ -160,4 +160,25 @@ fn the_log_is_inspected_without_a_gateway() {
         .filter_map(|s| s["groups"]["records"].as_u64())
         .sum();
     assert!(records > 0, "the topics of the contracts were made: {ran}");
+
+    // The first group, behind the segment's header block.
+    let segment = data.path().join("wal/wal-000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[4096 + 100] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let damaged = run(&["log", "inspect", path, "-o", "csv"]);
+    assert_eq!(damaged.code, 3, "{damaged}");
+    assert!(
+        damaged.stderr.contains("wal-000001.seg`, byte 4096: "),
+        "{damaged}"
+    );
+    let any = "127.0.0.1:0";
+    let refused = run(&[
+        "serve", "--data", path, "--http", any, "--kafka", any, "--ops", any,
+    ]);
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(
+        refused.stderr.contains("`tidegate log inspect DATA`"),
+        "{refused}"
+    );
 }
