@@ -1,0 +1,160 @@
+//! What the design wants to reach, as ratios of figures of one run. Told, never asserted.
+
+use serde::Serialize;
+
+use crate::samples::Samples;
+
+/// One aim and what became of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Verdict {
+    pub(crate) work: &'static str,
+    pub(crate) aim: String,
+    pub(crate) ours: Option<f64>,
+    pub(crate) theirs: Option<f64>,
+    pub(crate) ratio: Option<f64>,
+    /// `None` if something it needs was not measured, or is void.
+    pub(crate) reached: Option<bool>,
+}
+
+/// A figure: row, target, value.
+type Figure = (&'static str, &'static str, &'static str);
+
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+struct Aim {
+    work: &'static str,
+    text: &'static str,
+    ours: Figure,
+    theirs: Figure,
+    bound: Bound,
+}
+
+const HTTP_64: &str = "HTTP 1 KiB event → durable receipt, 64 connections";
+const HTTP_256: &str = "the same, 256 connections";
+const BATCH: &str = "100 events a batch";
+const JAVA: &str = "Kafka produce, Java client defaults, 1 KiB";
+const JAVA_256K: &str = "the same, 256 KiB batches";
+const LIBRDKAFKA: &str = "the same, librdkafka";
+const ACK: &str = "durable ack at 2,000 records/s";
+const CONSUME: &str = "consume";
+const REST: &str = "memory at rest, start to ready";
+
+macro_rules! aim {
+    ($work:ident, $text:literal, $ours:expr, $theirs:expr, $bound:expr) => {
+        Aim {
+            work: $work,
+            text: $text,
+            ours: $ours,
+            theirs: $theirs,
+            bound: $bound,
+        }
+    };
+}
+
+#[rustfmt::skip]
+const AIMS: &[Aim] = &[
+    aim!(HTTP_64, "CPU ≤ 1/2 of service + Kafka unsynced", ("http64", "tidegate", "cpu_s"), ("http64", "baseline", "cpu_s"), Bound::AtMost(0.5)),
+    aim!(HTTP_64, "events/s ≥ 1× unsynced", ("http64", "tidegate", "events_per_s"), ("http64", "baseline", "events_per_s"), Bound::AtLeast(1.0)),
+    aim!(HTTP_64, "events/s ≥ 4× fsynced", ("http64", "tidegate", "events_per_s"), ("http64", "baseline-fsynced", "events_per_s"), Bound::AtLeast(4.0)),
+    aim!(HTTP_64, "p99 ≤ 1/2 of fsynced", ("http64", "tidegate", "p99_ms"), ("http64", "baseline-fsynced", "p99_ms"), Bound::AtMost(0.5)),
+    aim!(HTTP_64, "CPU ≤ 3× a bare axum handler", ("http64", "tidegate", "cpu_s"), ("http64", "bare", "cpu_s"), Bound::AtMost(3.0)),
+    aim!(HTTP_256, "events/s ≥ 1.2× unsynced", ("http256", "tidegate", "events_per_s"), ("http256", "baseline", "events_per_s"), Bound::AtLeast(1.2)),
+    aim!(HTTP_256, "events/s ≥ 2.5× fsynced", ("http256", "tidegate", "events_per_s"), ("http256", "baseline-fsynced", "events_per_s"), Bound::AtLeast(2.5)),
+    aim!(BATCH, "events/s ≥ 2× unsynced", ("batch100", "tidegate", "events_per_s"), ("batch100", "baseline", "events_per_s"), Bound::AtLeast(2.0)),
+    aim!(BATCH, "CPU ≤ 1/2 of unsynced", ("batch100", "tidegate", "cpu_s"), ("batch100", "baseline", "cpu_s"), Bound::AtMost(0.5)),
+    aim!(JAVA, "records/s ≥ 3× fsynced", ("java", "tidegate", "events_per_s"), ("java", "kafka-fsynced", "events_per_s"), Bound::AtLeast(3.0)),
+    aim!(JAVA, "records/s ≥ 0.9× default", ("java", "tidegate", "events_per_s"), ("java", "kafka", "events_per_s"), Bound::AtLeast(0.9)),
+    aim!(JAVA_256K, "records/s ≥ 1× default", ("java-256k", "tidegate", "events_per_s"), ("java-256k", "kafka", "events_per_s"), Bound::AtLeast(1.0)),
+    aim!(LIBRDKAFKA, "records/s ≥ 1× default", ("librdkafka", "tidegate", "events_per_s"), ("librdkafka", "kafka", "events_per_s"), Bound::AtLeast(1.0)),
+    aim!(ACK, "Java client: p95 ≤ 1/2 of fsynced", ("ack-java", "tidegate", "p95_ms"), ("ack-java", "kafka-fsynced", "p95_ms"), Bound::AtMost(0.5)),
+    aim!(ACK, "Java client: p99 ≤ 1/2 of fsynced", ("ack-java", "tidegate", "p99_ms"), ("ack-java", "kafka-fsynced", "p99_ms"), Bound::AtMost(0.5)),
+    aim!(ACK, "librdkafka: p95 ≤ 1/2 of fsynced", ("ack-librdkafka", "tidegate", "p95_ms"), ("ack-librdkafka", "kafka-fsynced", "p95_ms"), Bound::AtMost(0.5)),
+    aim!(ACK, "librdkafka: p99 ≤ 1/2 of fsynced", ("ack-librdkafka", "tidegate", "p99_ms"), ("ack-librdkafka", "kafka-fsynced", "p99_ms"), Bound::AtMost(0.5)),
+    aim!(CONSUME, "from hot, Java client: ≥ 1× Kafka", ("consume-hot-java", "tidegate", "events_per_s"), ("consume-hot-java", "kafka", "events_per_s"), Bound::AtLeast(1.0)),
+    aim!(CONSUME, "from hot, kcat: ≥ 1× Kafka", ("consume-hot-kcat", "tidegate", "events_per_s"), ("consume-hot-kcat", "kafka", "events_per_s"), Bound::AtLeast(1.0)),
+    aim!(CONSUME, "from cold, Java client: ≥ 1× Kafka", ("consume-cold-java", "tidegate", "events_per_s"), ("consume-cold-java", "kafka", "events_per_s"), Bound::AtLeast(1.0)),
+    aim!(CONSUME, "from cold, kcat: ≥ 1× Kafka", ("consume-cold-kcat", "tidegate", "events_per_s"), ("consume-cold-kcat", "kafka", "events_per_s"), Bound::AtLeast(1.0)),
+    aim!(REST, "memory ≤ 1/10 of Kafka", ("rest", "tidegate", "rss_mib"), ("rest", "kafka", "rss_mib"), Bound::AtMost(0.1)),
+    aim!(REST, "start to ready ≤ 1/20 of Kafka", ("rest", "tidegate", "start_s"), ("rest", "kafka", "start_s"), Bound::AtMost(0.05)),
+];
+
+/// Holds the medians against the aims. `write_ms` is how long the disk takes a small durable write,
+/// at a quantile, if the floor was measured.
+pub(crate) fn verdicts(samples: &Samples, write_ms: impl Fn(&str) -> Option<f64>) -> Vec<Verdict> {
+    let figure = |(row, target, value): Figure| samples.median(row, target, value);
+    let mut verdicts: Vec<Verdict> = AIMS
+        .iter()
+        .map(|aim| {
+            verdict(
+                aim.work,
+                aim.text.to_owned(),
+                figure(aim.ours),
+                figure(aim.theirs),
+                aim.bound,
+            )
+        })
+        .collect();
+    for (row, client) in [
+        ("ack-java", "Java client"),
+        ("ack-librdkafka", "librdkafka"),
+    ] {
+        for quantile in ["p95_ms", "p99_ms"] {
+            let default = samples.median(row, "kafka", quantile);
+            let bound = default
+                .zip(write_ms(quantile))
+                .map(|(ack, write)| ack + write);
+            let name = quantile.trim_end_matches("_ms");
+            let text = format!("{client}: {name} ≤ default + one device write");
+            let ours = samples.median(row, "tidegate", quantile);
+            verdicts.push(verdict(ACK, text, ours, bound, Bound::AtMost(1.0)));
+        }
+    }
+    let work = "produce p99 while ten consumers replay all history";
+    let text = "≤ 1.5× its p99 when idle".to_owned();
+    let replay = |row| samples.median(row, "tidegate", "p99_ms");
+    verdicts.push(verdict(
+        work,
+        text,
+        replay("replay-ten"),
+        replay("replay-none"),
+        Bound::AtMost(1.5),
+    ));
+    let half = samples.median("http-half", "tidegate", "p95_ms");
+    verdicts.push(verdict(
+        "publish at half of this run's saturation",
+        "p95 < 50 ms".to_owned(),
+        half,
+        Some(50.0),
+        Bound::AtMost(1.0),
+    ));
+    verdicts
+}
+
+fn verdict(
+    work: &'static str,
+    aim: String,
+    ours: Option<f64>,
+    theirs: Option<f64>,
+    bound: Bound,
+) -> Verdict {
+    let ratio = ours
+        .zip(theirs)
+        .filter(|(_, theirs)| *theirs > 0.0)
+        .map(|(ours, theirs)| ours / theirs);
+    let reached = ratio.map(|ratio| match bound {
+        Bound::AtLeast(least) => ratio >= least,
+        Bound::AtMost(most) => ratio <= most,
+    });
+    Verdict {
+        work,
+        aim,
+        ours,
+        theirs,
+        ratio,
+        reached,
+    }
+}

@@ -1,0 +1,259 @@
+//! Runs the bench: the floor first, then each suite with its targets in turn, then the report.
+//! `bench/run` builds what it needs and calls it; method and reading are in `bench/README.md`.
+
+mod aims;
+mod lab;
+mod machine;
+mod report;
+mod samples;
+mod suites;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, ValueEnum};
+
+use crate::lab::{Lab, Places};
+use crate::machine::{Machine, load_average};
+use crate::report::Report;
+use crate::samples::Samples;
+use crate::suites::{Effort, Http, Suites};
+
+/// What the data of a whole run may take, with a good margin.
+const DISK_GIB: u64 = 30;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Suite {
+    Floor,
+    Rest,
+    Http64,
+    Http256,
+    Batch100,
+    HttpRate,
+    HttpHalf,
+    Java,
+    #[value(name = "java-256k")]
+    Java256k,
+    Librdkafka,
+    AckJava,
+    AckLibrdkafka,
+    Consume,
+    Replay,
+}
+
+/// Measures tidegate beside a hand-written service over Apache Kafka, and Apache Kafka itself.
+#[derive(Parser)]
+struct Arguments {
+    /// Only these suites, with commas between them.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Suite>,
+    /// The length of a window.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// How often everything is measured; the tables show medians.
+    #[arg(long, default_value_t = 3)]
+    repeat: u32,
+    /// Where the report goes, without ending; by default `bench/results/DATE-COMMIT`, and for a part
+    /// of the suites `bench/target/last`.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// The binary under measurement.
+    #[arg(long)]
+    tidegate: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if arguments.repeat == 0 || arguments.seconds <= 0.0 {
+        bail!("nothing to measure");
+    }
+    let programs = std::env::current_exe()?
+        .parent()
+        .context("a program is in a directory")?
+        .to_owned();
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the bench is in the repository")?
+        .to_owned();
+    let places = Places {
+        programs,
+        tidegate: arguments
+            .tidegate
+            .clone()
+            .unwrap_or_else(|| root.join("target/release/tidegate")),
+        work: root.join("bench/target/work"),
+        root,
+    };
+    if places.work.exists() {
+        fs::remove_dir_all(&places.work)?;
+    }
+    fs::create_dir_all(&places.work)?;
+    enough_disk(&places, &arguments)?;
+    let machine = Machine::look(&places.work);
+    let load_before = load_average();
+    let begun = Instant::now();
+
+    let mut samples = Samples::default();
+    let floor = measure(&arguments, &places, &mut samples)?;
+
+    let date = time::OffsetDateTime::now_utc();
+    let commit = commit(&places)?;
+    let report = Report {
+        date: format!(
+            "{:04}-{:02}-{:02}",
+            date.year(),
+            u8::from(date.month()),
+            date.day()
+        ),
+        command: command(&arguments),
+        repeat: arguments.repeat,
+        seconds: arguments.seconds,
+        machine: &machine,
+        load_before,
+        load_after: load_average(),
+        minutes: begun.elapsed().as_secs_f64() / 60.0,
+        floor,
+        samples: &samples,
+        commit,
+    };
+    let out = arguments.out.clone().unwrap_or_else(|| {
+        let bench = places.root.join("bench");
+        match arguments.only.is_empty() {
+            true => bench.join(format!(
+                "results/{}-{}",
+                report.date,
+                report.commit.replace(" with changes", "-changed")
+            )),
+            false => bench.join("target/last"),
+        }
+    });
+    if let Some(directory) = out.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let markdown = report.markdown();
+    fs::write(out.with_extension("md"), &markdown)?;
+    let json = serde_json::to_string_pretty(&report.json())?;
+    fs::write(out.with_extension("json"), json + "\n")?;
+    fs::remove_dir_all(&places.work)?;
+    println!("{markdown}");
+    eprintln!("bench: written to {}", out.with_extension("md").display());
+    Ok(())
+}
+
+/// Measures what was asked for; returns the disk's floor.
+fn measure(
+    arguments: &Arguments,
+    places: &Places,
+    samples: &mut Samples,
+) -> Result<Option<serde_json::Value>> {
+    let wanted = |suite| arguments.only.is_empty() || arguments.only.contains(&suite);
+    let effort = Effort {
+        seconds: arguments.seconds,
+        repeat: arguments.repeat,
+    };
+    let floor = match wanted(Suite::Floor) {
+        true => Some(suites::floor(places, effort.seconds.min(1.0))?),
+        false => None,
+    };
+    if wanted(Suite::Rest) {
+        suites::rest(places, samples, effort)?;
+    }
+    if !arguments.only.is_empty()
+        && arguments
+            .only
+            .iter()
+            .all(|suite| matches!(suite, Suite::Floor | Suite::Rest))
+    {
+        return Ok(floor);
+    }
+    let lab = Lab::start(places)?;
+    let mut suites = Suites {
+        lab: &lab,
+        samples,
+        effort,
+    };
+    suites.prepare()?;
+    let http = |row, connections| Http {
+        row,
+        connections,
+        batch: None,
+        rate: None,
+        targets: &["tidegate", "baseline", "baseline-fsynced", "bare"],
+    };
+    for suite in Suite::value_variants() {
+        if !wanted(*suite) {
+            continue;
+        }
+        match suite {
+            Suite::Floor | Suite::Rest => {}
+            Suite::Http64 => suites.http(http("http64", 64))?,
+            Suite::Http256 => suites.http(http("http256", 256))?,
+            Suite::Batch100 => suites.http(Http {
+                batch: Some(100),
+                ..http("batch100", 16)
+            })?,
+            Suite::HttpRate => suites.http(Http {
+                rate: Some(suites::RATE),
+                targets: &["tidegate", "baseline", "baseline-fsynced"],
+                ..http("http-rate", 64)
+            })?,
+            Suite::HttpHalf => suites.half_of_saturation()?,
+            Suite::Java => suites.java("java", &[])?,
+            Suite::Java256k => suites.java("java-256k", &["batch.size=262144"])?,
+            Suite::Librdkafka => suites.librdkafka("librdkafka", None)?,
+            Suite::AckJava => suites.java_rate()?,
+            Suite::AckLibrdkafka => suites.librdkafka("ack-librdkafka", Some(suites::RATE))?,
+            Suite::Consume => suites.consume()?,
+            Suite::Replay => suites.replay()?,
+        }
+    }
+    Ok(floor)
+}
+
+fn enough_disk(places: &Places, arguments: &Arguments) -> Result<()> {
+    let space = rustix::fs::statvfs(&places.work)?;
+    let free_gib = (space.f_bavail * space.f_frsize) >> 30;
+    if arguments.only.is_empty() && free_gib < DISK_GIB {
+        bail!("{free_gib} GiB of disk are free; a whole run wants {DISK_GIB}");
+    }
+    Ok(())
+}
+
+/// The commit under measurement, and whether the tree has changes that are in none.
+fn commit(places: &Places) -> Result<String> {
+    let git = |words: &[&str]| -> Result<String> {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(&places.root)
+            .args(words)
+            .output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let short = git(&["rev-parse", "--short", "HEAD"])?;
+    let changes = git(&["status", "--porcelain", "--", "crates", "Cargo.lock"])?;
+    Ok(match changes.is_empty() {
+        true => short,
+        false => format!("{short} with changes"),
+    })
+}
+
+/// What to type to have this again.
+fn command(arguments: &Arguments) -> String {
+    let mut command = "bench/run".to_owned();
+    if !arguments.only.is_empty() {
+        let names: Vec<String> = arguments
+            .only
+            .iter()
+            .filter_map(|suite| Some(suite.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        command += &format!(" --only {}", names.join(","));
+    }
+    command
+        + &format!(
+            " --seconds {} --repeat {}",
+            arguments.seconds, arguments.repeat
+        )
+}
