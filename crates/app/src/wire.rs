@@ -37,7 +37,8 @@ pub(crate) struct Running {
 /// A door of the gateway on its task.
 struct Door {
     stop: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
+    /// Gone when it was seen to end.
+    serving: Option<JoinHandle<std::io::Result<()>>>,
 }
 
 /// Reads the contracts that are to be in force; none without a folder.
@@ -122,14 +123,10 @@ impl Running {
     /// Waits until a door ends by itself, which none should.
     pub(crate) async fn failed(&mut self) -> Failure {
         let (door, ended) = tokio::select! {
-            ended = &mut self.events.serving => ("events", ended),
-            ended = &mut self.operations.serving => ("operations", ended),
+            ended = self.events.ended() => ("events", ended),
+            ended = self.operations.ended() => ("operations", ended),
         };
-        let why = match ended {
-            Ok(Ok(())) => "it ended".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
+        let why = ended.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
         Failure::new(Exit::Failed, format!("the {door} door failed: {why}"))
     }
 
@@ -152,13 +149,22 @@ impl Door {
         S: Future<Output = std::io::Result<()>> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(stop.clone().cancelled_owned()));
+        let serving = Some(tokio::spawn(serve(stop.clone().cancelled_owned())));
         Self { stop, serving }
     }
 
-    async fn close(self) -> anyhow::Result<()> {
+    async fn ended(&mut self) -> anyhow::Result<()> {
+        let Some(serving) = &mut self.serving else {
+            return Ok(());
+        };
+        let ended = serving.await;
+        self.serving = None;
+        Ok(ended??)
+    }
+
+    async fn close(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
-        Ok(self.serving.await??)
+        self.ended().await
     }
 }
 

@@ -24,7 +24,6 @@ use crate::ui::{Color, Format, Progress, Ui};
 #[derive(Debug, Parser)]
 #[command(
     version,
-    propagate_version = true,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the check found something, 4 credentials \
                   needed, 5 not found, 6 refused, 7 server unreachable, 130 interrupted."
