@@ -6,6 +6,7 @@
 )]
 
 mod contracts;
+mod crash;
 mod demo;
 mod doctor;
 mod program;

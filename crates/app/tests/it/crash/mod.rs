@@ -6,7 +6,6 @@
 
 mod account;
 mod ack_trace;
-mod disk_full;
 mod history;
 mod kill;
 mod reader;

@@ -233,7 +233,8 @@ impl Drop for Serving {
         if self.child.0.id() != self.pid.as_raw_nonzero().get().cast_unsigned()
             && matches!(self.child.0.try_wait(), Ok(None))
         {
-            drop(kill_process(self.pid, Signal::KILL));
+            // It may have ended meanwhile.
+            kill_process(self.pid, Signal::KILL).unwrap_or_default();
         }
     }
 }
