@@ -63,7 +63,9 @@ pub(super) async fn answer(
             Ok(configs) => (ErrorCode::None, None, configs),
             Err((error, reason)) => (error, Some(text(reason)), Vec::new()),
         };
-        if let Some(keys) = &resource.configuration_keys {
+        // Nothing named asks for all, as null does (`ConfigHelper` of Kafka).
+        let keys = resource.configuration_keys.as_deref().unwrap_or_default();
+        if !keys.is_empty() {
             configs.retain(|config| keys.contains(&config.name));
         }
         for config in &mut configs {

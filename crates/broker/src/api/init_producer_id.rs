@@ -20,8 +20,10 @@ pub(super) async fn answer(
             producer_epoch: -1,
         })
     };
-    if request.transactional_id.is_some() {
-        return Ok(refused(ErrorCode::TransactionalIdAuthorizationFailed));
+    match request.transactional_id.as_deref() {
+        None => {}
+        Some("") => return Ok(refused(ErrorCode::InvalidRequest)),
+        Some(_) => return Ok(refused(ErrorCode::TransactionalIdAuthorizationFailed)),
     }
     Ok(match caller.broker().new_producer_id().await {
         Ok(producer_id) => message!(InitProducerIdResponse {

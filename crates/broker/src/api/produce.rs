@@ -147,6 +147,12 @@ fn check_batch(version: i16, topic: &Topic, records: &[u8]) -> Result<BatchHeade
             format!("the batch of `{len}` bytes is larger than `max.message.bytes`, `{limit}`");
         return Err(Refused::new(ErrorCode::MessageTooLarge, reason));
     }
+    if records.is_empty() {
+        return Err(Refused::new(
+            ErrorCode::InvalidRecord,
+            "there is no record batch",
+        ));
+    }
     let header =
         batch::validate(records).map_err(|e| Refused::new(batch_error(&e), e.to_string()))?;
     if header.compression() == Ok(Compression::Zstd) && version < ZSTD_FROM {

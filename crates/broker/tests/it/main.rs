@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod conformance;
+mod kafka_port;
+mod limits;
 mod object_faults;
 mod sim;
 mod support;
