@@ -6,12 +6,14 @@
 
 mod account;
 mod ack_trace;
+mod disk_full;
 mod history;
 mod kill;
 mod reader;
 mod sender;
 mod serving;
 mod trace;
+mod written;
 
 /// A seeded source of choices (SplitMix64): a failure prints the seed, the seed replays it.
 #[derive(Clone, Debug)]
