@@ -17,6 +17,10 @@ pub struct Outcome {
     pub events_per_s: f64,
     pub latency: Option<Latency>,
     pub used: Option<Use>,
+    /// Requests of a fixed rate that were never sent, since the server had fallen too far behind; in
+    /// the times they count with how long they had waited.
+    #[serde(default)]
+    pub unsent: u64,
     /// Everything that was not an acknowledgement. Empty, or the measurement is void.
     pub problems: Vec<String>,
 }

@@ -157,6 +157,7 @@ fn main() -> Result<()> {
         events_per_s: window_events as f64 / wall_s,
         latency: Latency::of(&deliveries.histogram.lock().expect("no thread panics")),
         used: Some(used),
+        unsent: 0,
         problems,
     };
     println!("{}", serde_json::to_string(&outcome)?);

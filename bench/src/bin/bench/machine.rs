@@ -107,8 +107,15 @@ fn first_line(program: &str, flag: &str) -> String {
     };
     let both = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&both);
-    let line = text
-        .lines()
-        .find(|line| line.chars().any(|c| c.is_ascii_digit()));
-    line.unwrap_or_default().trim().to_owned()
+    let has_version = |line: &&str| {
+        line.as_bytes()
+            .windows(3)
+            .any(|w| w[0].is_ascii_digit() && w[1] == b'.' && w[2].is_ascii_digit())
+    };
+    let line = text.lines().find(has_version).unwrap_or_default();
+    let line = line.split(" (").next().unwrap_or_default().trim();
+    match line.starts_with("Version") {
+        true => format!("{program} {}", line.trim_start_matches("Version").trim()),
+        false => line.to_owned(),
+    }
 }

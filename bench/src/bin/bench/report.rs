@@ -270,16 +270,20 @@ impl Report<'_> {
                 }
             }
             if checked {
-                let total: f64 = self
-                    .samples
-                    .of(row.name, target)
-                    .filter_map(|sample| sample.values.get("acked"))
-                    .sum();
-                let is_log = target != "bare";
-                match (self.samples.is_void(row.name, target), is_log) {
+                let total = |value| -> f64 {
+                    let values = self.samples.of(row.name, target);
+                    values.filter_map(|sample| sample.values.get(value)).sum()
+                };
+                match (self.samples.is_void(row.name, target), target) {
                     (true, _) => write!(out, " **FAILED** |")?,
-                    (false, true) => write!(out, " yes, {} |", number(total))?,
-                    (false, false) => write!(out, " – |")?,
+                    (false, "bare") => write!(out, " – |")?,
+                    (false, _) => {
+                        write!(out, " yes, {}", number(total("acked")))?;
+                        if total("unsent") > 0.0 {
+                            write!(out, "; fell behind, {} not sent", number(total("unsent")))?;
+                        }
+                        write!(out, " |")?;
+                    }
                 }
             }
             writeln!(out)?;

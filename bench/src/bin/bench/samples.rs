@@ -46,6 +46,7 @@ impl Sample {
     pub(crate) fn take(&mut self, outcome: &Outcome) {
         self.set("events_per_s", outcome.events_per_s);
         self.set("acked", outcome.acked as f64);
+        self.set("unsent", outcome.unsent as f64);
         if let Some(latency) = &outcome.latency {
             self.set("p50_ms", latency.p50_ms);
             self.set("p95_ms", latency.p95_ms);
