@@ -12,10 +12,12 @@ use tokio::sync::oneshot;
 use crate::batch::BatchHeader;
 use crate::env::{Clock, Disk, Random, random_id};
 use crate::history::HistoryRunner;
-use crate::object::l0::{self, ReplayRecord};
+use crate::object::l0::{self, L0Size, ReplayRecord};
 use crate::object::manifest::{self, Manifest};
 use crate::object::{Key, ObjectError, Objects, checkpoint};
-use crate::sequencer::{self, CheckpointImage, HistoryRecovered, Refusal, Sequencer, handle_of};
+use crate::sequencer::{
+    self, CheckpointImage, HistoryRecovered, Refusal, Sequencer, Unshipped, handle_of,
+};
 use crate::shared::Shared;
 use crate::state::claims::{self, Claims, Runs};
 use crate::state::command::{ClusterCreated, Command, CommandError};
@@ -182,7 +184,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
         budget_bytes: config.wal_budget_bytes,
         salt_seed: u64::from_le_bytes(put_id()[..8].try_into().expect("eight bytes")),
     };
-    let mut unshipped: VecDeque<GroupPlace> = VecDeque::new();
+    let mut unshipped: VecDeque<Unshipped> = VecDeque::new();
     let mut recent = Vec::new();
     let expect = wal::Expect {
         cluster_id,
@@ -199,7 +201,11 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
                 fold.record(&record, &place, &mut recent)
                     .map_err(Box::new)?;
             }
-            unshipped.push_back(place);
+            unshipped.push_back(Unshipped {
+                place,
+                last_lsn: fold.state.last_lsn,
+                size: L0Size::of_group(group),
+            });
             Ok(())
         },
     )?;
@@ -231,8 +237,8 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
             )
         })
         .collect();
-    for place in &unshipped {
-        shared.hot.push(place.clone(), None);
+    for group in &unshipped {
+        shared.hot.push(group.place.clone(), None);
     }
     for (topic, partition, batch) in recent {
         let handle: Option<&Arc<crate::read::partition::Partition>> = topics
@@ -286,6 +292,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
                 unshipped,
                 shipped_lsn: shipped.last_lsn,
                 checkpoint_lsn: found.checkpoint_lsn,
+                objects_since_checkpoint: found.objects,
             },
         },
         now,

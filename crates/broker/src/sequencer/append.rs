@@ -23,7 +23,7 @@ const OPEN_BATCH_LIMIT_BYTES: usize = 1024 * 1024;
 
 /// What a record costs beside its body: length, deltas and attributes, its claim, and its share of
 /// a batch header.
-const RECORD_OVERHEAD_BYTES: usize = 128;
+pub const RECORD_OVERHEAD_BYTES: usize = 128;
 
 /// The open batches of the open group, in the order in which they were opened.
 #[derive(Debug, Default)]
@@ -174,6 +174,7 @@ impl Sequencer {
             let bytes = lane.batch.close(leader_epoch);
             let header = BatchHeader::parse(bytes).expect("a closed batch has a header");
             let (head, tail) = bytes.split_at(HEADER_BYTES);
+            self.group_size.add_data(bytes.len(), lane.claims.len());
             push_data(
                 &mut self.group,
                 &mut self.state,
@@ -232,6 +233,7 @@ impl Sequencer {
         header.leader_epoch = self.state.epoch.cast_signed();
         let mut head = [0; HEADER_BYTES];
         header.write(&mut head);
+        self.group_size.add_data(batch.len(), 0);
         push_data(
             &mut self.group,
             &mut self.state,

@@ -17,6 +17,9 @@ use crate::state::command::{
 use crate::topic_settings::TopicSettings;
 use crate::wal::RecordKind;
 
+/// Log starts moved by one command: 20 bytes each at most, so far below what a group takes.
+const LOG_STARTS_A_COMMAND: usize = 50_000;
+
 impl Sequencer {
     /// Starts the epoch of this process, and the cluster if the log is empty. To be called once, first.
     ///
@@ -59,6 +62,7 @@ impl Sequencer {
         self.group
             .push(RecordKind::Meta, 0, 0, 0, &[], &[&body, &[]])
             .expect("room was made, and commands are bounded where they are made");
+        self.group_size.add_meta(body.len());
         self.state
             .apply(self.state.last_lsn + 1, &Entry::Meta(command))
             .expect("the command was decided on this very state");
@@ -94,7 +98,6 @@ impl Sequencer {
         };
         self.push_command(&Command::TopicDeleted(TopicDeleted { number }), now);
         self.topics.remove(&number);
-        self.history.topic_deleted(number, now);
         let groups = self
             .state
             .groups()
@@ -133,25 +136,24 @@ impl Sequencer {
         self.answer_when_durable(Answer::Done(command.reply));
     }
 
-    /// Moves log starts, as retention decided.
-    pub(super) fn move_log_starts(&mut self, moves: Vec<(u32, u32, i64)>, now: Now) {
-        if moves.is_empty() || !self.has_room() {
-            return;
-        }
-        let command = Command::LogStartMoved(LogStartMoved {
-            moves: moves.clone(),
-        });
-        self.push_command(&command, now);
-        for (topic, partition, log_start) in &moves {
-            self.history
-                .log_start_moved(*topic, *partition, *log_start, now);
-            let handle = self
-                .topics
-                .get(topic)
-                .and_then(|t| t.partitions.get(*partition as usize));
-            if let Some(handle) = handle {
-                self.effects
-                    .push(Effect::LogStartMoved(handle.clone(), *log_start));
+    /// Moves log starts, as retention decided. Those without room are found again by the next check.
+    pub(super) fn move_log_starts(&mut self, moves: &[(u32, u32, i64)], now: Now) {
+        for moves in moves.chunks(LOG_STARTS_A_COMMAND) {
+            if !self.has_room() {
+                return;
+            }
+            let moves = moves.to_vec();
+            let command = LogStartMoved { moves };
+            self.push_command(&Command::LogStartMoved(command.clone()), now);
+            for (topic, partition, log_start) in command.moves {
+                let handle = self
+                    .topics
+                    .get(&topic)
+                    .and_then(|t| t.partitions.get(partition as usize));
+                if let Some(handle) = handle {
+                    self.effects
+                        .push(Effect::LogStartMoved(handle.clone(), log_start));
+                }
             }
         }
     }

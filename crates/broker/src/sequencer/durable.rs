@@ -131,7 +131,8 @@ impl Sequencer {
         self.next_group += 1;
         self.group_first_lsn = self.state.last_lsn + 1;
         self.idle_since_ms = None;
-        self.history_sealed(&place, now);
+        let size = std::mem::take(&mut self.group_size);
+        self.history_sealed(&place, size, now);
         if self.segments.wants_growth() && self.grow_again_ms.is_none() {
             self.grow();
         }
@@ -154,7 +155,7 @@ impl Sequencer {
             .is_some_and(|group| group.bytes.is_some())
         {
             let group = self.in_flight.pop_front().expect("the front was just seen");
-            self.durable(group);
+            self.durable(group, now);
         }
         if self.in_flight.is_empty() {
             self.idle_since_ms = Some(now.elapsed_ms);
@@ -163,7 +164,7 @@ impl Sequencer {
         self.release_held(now);
     }
 
-    fn durable(&mut self, group: InFlight) {
+    fn durable(&mut self, group: InFlight, now: Now) {
         self.durable_group = group.place.group_no;
         let durable_bytes = group.bytes.as_ref().map_or(0, Bytes::len);
         self.shared.hot.push(group.place, group.bytes);
@@ -182,8 +183,15 @@ impl Sequencer {
                     }
                 }
                 Effect::TopicCreated(topic) => self.shared.add_topic(topic),
-                Effect::TopicDeleted(number) => self.shared.remove_topic(number),
-                Effect::LogStartMoved(partition, log_start) => partition.move_log_start(log_start),
+                Effect::TopicDeleted(number) => {
+                    self.shared.remove_topic(number);
+                    self.history.topic_deleted(number, now);
+                }
+                Effect::LogStartMoved(partition, log_start) => {
+                    partition.move_log_start(log_start);
+                    let (topic, index) = (partition.topic, partition.index);
+                    self.history.log_start_moved(topic, index, log_start, now);
+                }
                 Effect::GroupsChanged(groups) => self.shared.set_groups(groups),
             }
         }

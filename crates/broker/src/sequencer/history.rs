@@ -3,8 +3,10 @@
 //!
 //! One job is in flight at a time, so objects and checkpoints are in log order by construction. A
 //! cut lies at the end of a group, and a checkpoint at a cut: the state it stores is exactly that
-//! of the objects up to it. A segment is recycled only when objects and a durable checkpoint cover
-//! its groups.
+//! of the objects up to it. What is shipped up to a cut becomes as many objects as it takes for
+//! none to be too large to be read back. Extents change when the record that changes them is
+//! durable, never before: a checkpoint may be stored first. A segment is recycled only when objects
+//! and a durable checkpoint cover its groups.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Input, Now, Output, Sequencer};
-use crate::object::l0::ObjectExtent;
+use crate::object::l0::{L0Size, ObjectExtent};
 use crate::read::hot::Whereabouts;
 use crate::state::Image;
 use crate::state::claims::{Frozen, RunRef, Runs};
@@ -59,6 +61,10 @@ impl Default for HistorySettings {
         }
     }
 }
+
+/// How often upkeep is looked for. Looking goes over all objects and runs, so a log at rest does not
+/// do it every tick.
+const UPKEEP_EVERY_MS: u64 = 1_000;
 
 /// A job on history, run away from the sequencer, one at a time.
 #[derive(Debug)]
@@ -119,12 +125,22 @@ pub struct Recovered {
     pub extents: Extents,
     pub next_seq: u64,
     /// Groups that no object holds yet, oldest first.
-    pub unshipped: VecDeque<GroupPlace>,
+    pub unshipped: VecDeque<Unshipped>,
     pub shipped_lsn: u64,
     pub checkpoint_lsn: u64,
+    pub objects_since_checkpoint: u64,
 }
 
-/// A decided end of the next object.
+/// A group that no object holds yet.
+#[derive(Clone, Debug)]
+pub struct Unshipped {
+    pub place: GroupPlace,
+    pub last_lsn: u64,
+    /// What it adds to an object.
+    pub size: L0Size,
+}
+
+/// A decided end of the objects to come.
 #[derive(Debug)]
 struct Cut {
     last_group: u64,
@@ -138,11 +154,13 @@ pub(super) struct History {
     settings: HistorySettings,
     extents: Extents,
     next_seq: u64,
-    unshipped: VecDeque<GroupPlace>,
+    unshipped: VecDeque<Unshipped>,
     unshipped_bytes: u64,
     oldest_unshipped_ms: u64,
     shipped_lsn: u64,
     cut: Option<Cut>,
+    /// The last group and record of the object that is being stored.
+    shipping: Option<(u64, u64)>,
     /// A job is in flight; the cut, if there is one, is its own.
     busy: bool,
     checkpoint_lsn: u64,
@@ -153,6 +171,7 @@ pub(super) struct History {
     /// Times and the record that was last then, an hour apart, for the expiry of producers.
     hours: VecDeque<(u64, u64)>,
     upkeep: upkeep::Upkeep,
+    upkeep_at_ms: u64,
     /// Group and record of the checkpoint that is being stored.
     checkpoint_in_flight: Option<(u64, u64)>,
 }
@@ -162,10 +181,11 @@ impl History {
         let unshipped_bytes = recovered
             .unshipped
             .iter()
-            .map(|place| u64::from(place.len))
+            .map(|group| u64::from(group.place.len))
             .sum();
         Self {
             upkeep: upkeep::Upkeep::new(settings.delete_after_ms),
+            upkeep_at_ms: now.elapsed_ms,
             settings,
             extents: recovered.extents,
             next_seq: recovered.next_seq.max(1),
@@ -174,10 +194,11 @@ impl History {
             oldest_unshipped_ms: now.elapsed_ms,
             shipped_lsn: recovered.shipped_lsn,
             cut: None,
+            shipping: None,
             busy: false,
             checkpoint_lsn: recovered.checkpoint_lsn,
             checkpoint_ms: now.elapsed_ms,
-            objects_since_checkpoint: 0,
+            objects_since_checkpoint: recovered.objects_since_checkpoint,
             bytes_since_checkpoint: unshipped_bytes,
             retention_checked_ms: now.elapsed_ms,
             hours: VecDeque::new(),
@@ -220,32 +241,39 @@ impl History {
 
 impl Sequencer {
     /// Notes a sealed group, at whose end the state stands now, and cuts there if it is time.
-    pub(super) fn history_sealed(&mut self, place: &GroupPlace, now: Now) {
+    pub(super) fn history_sealed(&mut self, place: &GroupPlace, size: L0Size, now: Now) {
         let history = &mut self.history;
         if history.unshipped.is_empty() {
             history.oldest_unshipped_ms = now.elapsed_ms;
         }
-        history.unshipped.push_back(place.clone());
+        history.unshipped.push_back(Unshipped {
+            place: place.clone(),
+            last_lsn: self.state.last_lsn,
+            size,
+        });
         history.unshipped_bytes += u64::from(place.len);
         history.bytes_since_checkpoint += u64::from(place.len);
         self.cut_if_due(now);
     }
 
-    /// Decides the end of the next object: here, where nothing is open.
+    /// Decides the end of the objects to come: here, where nothing is open.
     fn cut_if_due(&mut self, now: Now) {
         let claims_bytes = self.claims.in_memory_bytes();
         let history = &self.history;
         let claims_due = claims_bytes >= history.settings.claims_in_memory_bytes;
+        // A full write-ahead log waits for nothing but this: what is shipped but in no checkpoint
+        // keeps its segments, and no record would come that could ever make one due.
+        let full = !self.has_room() && !self.segments.is_growing();
         let anything = self.state.last_lsn > history.shipped_lsn && !history.unshipped.is_empty();
+        let helps = full && self.state.last_lsn > history.checkpoint_lsn;
         if history.busy
             || history.cut.is_some()
-            || !anything
-            || !(history.ship_is_due(now) || claims_due)
+            || !(anything || helps)
+            || !(history.ship_is_due(now) || claims_due || full)
         {
             return;
         }
-        let checkpoint = history
-            .checkpoint_is_due(now, claims_bytes)
+        let checkpoint = (full || history.checkpoint_is_due(now, claims_bytes))
             .then(|| (self.state.image(), self.claims.freeze()));
         self.history.cut = Some(Cut {
             last_group: self.next_group - 1,
@@ -256,38 +284,50 @@ impl Sequencer {
     }
 
     /// Ships the decided range once all of it is durable.
-    pub(super) fn history_durable(&mut self, _now: Now) {
+    pub(super) fn history_durable(&mut self, now: Now) {
         let durable_group = self.durable_group;
         let ready = self
             .history
             .cut
             .as_ref()
             .is_some_and(|cut| cut.last_group <= durable_group);
-        if self.history.busy || !ready {
-            return;
+        if ready && !self.history.busy {
+            self.ship_up_to_cut(now);
         }
+    }
+
+    /// Ships the next object on the way to the cut; at the cut, stores its checkpoint.
+    fn ship_up_to_cut(&mut self, now: Now) {
         let history = &mut self.history;
-        let cut = history.cut.as_ref().expect("the cut was just seen");
-        let groups: Vec<_> = history
-            .unshipped
-            .iter()
-            .take_while(|place| place.group_no <= cut.last_group)
-            .map(|place| {
-                let bytes = match self.shared.hot.find(place.group_no) {
-                    Whereabouts::Memory(bytes) => Some(bytes),
-                    Whereabouts::Disk(_) | Whereabouts::Gone => None,
-                };
-                (place.clone(), bytes)
-            })
-            .collect();
+        let cut = history.cut.as_ref().expect("there is a cut to ship up to");
+        if history.shipped_lsn == cut.last_lsn {
+            return self.cut_reached(now);
+        }
+        let mut size = L0Size::default();
+        let mut groups = Vec::new();
+        let (mut last_group, mut last_lsn) = (0, 0);
+        for group in &history.unshipped {
+            let place = &group.place;
+            if place.group_no > cut.last_group || size.is_full(history.settings.ship_bytes) {
+                break;
+            }
+            size += group.size;
+            (last_group, last_lsn) = (place.group_no, group.last_lsn);
+            let bytes = match self.shared.hot.find(place.group_no) {
+                Whereabouts::Memory(bytes) => Some(bytes),
+                Whereabouts::Disk(_) | Whereabouts::Gone => None,
+            };
+            groups.push((place.clone(), bytes));
+        }
+        history.shipping = Some((last_group, last_lsn));
         let job = ShipJob {
             seq: history.next_seq,
             epoch: self.state.epoch,
             cluster_id: self.state.cluster_id,
             first_lsn: history.shipped_lsn + 1,
-            last_lsn: cut.last_lsn,
+            last_lsn,
             first_group: groups.first().map_or(0, |(place, _)| place.group_no),
-            last_group: cut.last_group,
+            last_group,
             groups,
             topic_ids: self
                 .topics
@@ -311,33 +351,48 @@ impl Sequencer {
     }
 
     fn shipped(&mut self, sections: &[ObjectExtent], now: Now) {
-        let cut = self.history.cut.take().expect("a ship job has a cut");
+        let (last_group, last_lsn) = self.history.shipping.take().expect("an object was stored");
         let name = ObjectName::Log(self.history.next_seq);
-        let exists = |topic| self.state.topic(topic).is_some();
+        // A topic whose deletion is not durable is still there.
+        let topics = self.shared.topics();
+        let exists = |topic| topics.by_number(topic).is_some();
         self.history
             .extents
             .add(name, sections, exists, now.wall_ms)
             .expect("objects are shipped in log order");
         self.readers_see_extents(sections);
-        self.shared.hot.shipped(cut.last_group);
+        self.forget_shipped(last_group);
+        let history = &mut self.history;
+        history.oldest_unshipped_ms = now.elapsed_ms;
+        history.shipped_lsn = last_lsn;
+        history.next_seq += 1;
+        history.objects_since_checkpoint += 1;
+        self.shared.stats.shipped(last_lsn);
+        self.ship_up_to_cut(now);
+    }
+
+    fn forget_shipped(&mut self, last_group: u64) {
+        self.shared.hot.shipped(last_group);
         let history = &mut self.history;
         while history
             .unshipped
             .front()
-            .is_some_and(|place| place.group_no <= cut.last_group)
+            .is_some_and(|group| group.place.group_no <= last_group)
         {
-            let place = history
+            let group = history
                 .unshipped
                 .pop_front()
                 .expect("the front was just seen");
-            history.unshipped_bytes -= u64::from(place.len);
+            history.unshipped_bytes -= u64::from(group.place.len);
         }
-        history.oldest_unshipped_ms = now.elapsed_ms;
-        history.shipped_lsn = cut.last_lsn;
-        history.next_seq += 1;
-        history.objects_since_checkpoint += 1;
-        self.shared.stats.shipped(cut.last_lsn);
+    }
+
+    fn cut_reached(&mut self, now: Now) {
+        let cut = self.history.cut.take().expect("a cut was reached");
+        // Groups without records, which no object needs.
+        self.forget_shipped(cut.last_group);
         if let Some((image, frozen)) = cut.checkpoint {
+            let history = &mut self.history;
             history.busy = true;
             history.objects_since_checkpoint = 0;
             history.bytes_since_checkpoint = history.unshipped_bytes;
@@ -366,10 +421,10 @@ impl Sequencer {
     /// Gives readers the new extents of the partitions in `sections`.
     fn readers_see_extents(&self, sections: &[ObjectExtent]) {
         let hot_front = self.shared.hot.front();
+        let topics = self.shared.topics();
         for section in sections {
-            let handle = self
-                .topics
-                .get(&section.topic)
+            let handle = topics
+                .by_number(section.topic)
                 .and_then(|topic| topic.partitions.get(section.partition as usize));
             if let Some(handle) = handle {
                 let extents = self
@@ -409,8 +464,10 @@ impl Sequencer {
             self.history.retention_checked_ms = now.elapsed_ms;
             self.retain(now);
         }
-        if !self.history.busy && self.history.cut.is_none() {
+        let at_rest = !self.history.busy && self.history.cut.is_none();
+        if at_rest && now.elapsed_ms >= self.history.upkeep_at_ms {
             let history = &mut self.history;
+            history.upkeep_at_ms = now.elapsed_ms + UPKEEP_EVERY_MS;
             let log_time_ms = self.clock.read(now);
             let runs = self.shared.runs.load();
             if let Some(job) = history.upkeep.next_job(
@@ -430,7 +487,7 @@ impl Sequencer {
     /// Moves the log start of every partition whose oldest extents are past their retention.
     fn retain(&mut self, now: Now) {
         let log_time_ms = self.clock.read(now);
-        let moves = self
+        let moves: Vec<_> = self
             .history
             .extents
             .partitions()
@@ -441,7 +498,7 @@ impl Sequencer {
                     .then_some((*topic, *partition, start))
             })
             .collect();
-        self.move_log_starts(moves, now);
+        self.move_log_starts(&moves, now);
     }
 
     fn upkept(&mut self, done: upkeep::Done, now: Now) {

@@ -17,18 +17,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_event_log::{Appended, TopicConfig};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use self::append::OpenLanes;
+pub use self::append::RECORD_OVERHEAD_BYTES;
 pub use self::clock::LogClock;
 pub use self::command::handle_of;
 use self::durable::{Answer, Effect, InFlight};
 use self::history::History;
 pub use self::history::{
     CheckpointImage, CheckpointJob, Done, HistoryJob, HistorySettings,
-    Recovered as HistoryRecovered, ShipJob,
+    Recovered as HistoryRecovered, ShipJob, Unshipped,
 };
 use crate::batch::BatchHeader;
+use crate::object::l0::L0Size;
 use crate::read::partition::Topic;
 use crate::shared::Shared;
 use crate::state::State;
@@ -209,11 +211,13 @@ pub struct Now {
     pub elapsed_ms: u64,
 }
 
-/// A command without room, and until when it waits.
+/// A command without room, and until when it waits. It keeps its place in the queue's limit, so that
+/// a full log does not fill memory.
 #[derive(Debug)]
 struct Held {
     until_ms: u64,
     input: Input,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The sequencer.
@@ -229,6 +233,8 @@ pub struct Sequencer {
     segments: Segments,
     group: GroupBuilder,
     group_first_lsn: u64,
+    /// What the open group adds to an object.
+    group_size: L0Size,
     lanes: OpenLanes,
     answers: Vec<Answer>,
     effects: Vec<Effect>,
@@ -272,6 +278,7 @@ impl Sequencer {
             topics: recovered.topics,
             segments: recovered.segments,
             group: GroupBuilder::new(),
+            group_size: L0Size::default(),
             lanes: OpenLanes::default(),
             answers: Vec::new(),
             effects: Vec::new(),
@@ -292,11 +299,16 @@ impl Sequencer {
 
     /// Takes one input. Groups are sealed by [`Sequencer::flush`], once the inputs at hand are taken.
     pub fn take(&mut self, input: Input, now: Now) {
+        self.take_admitted(input, None, now);
+    }
+
+    /// Takes one input, and what its place in the queue is held by until it is executed.
+    pub fn take_admitted(&mut self, input: Input, permit: Option<OwnedSemaphorePermit>, now: Now) {
         match input {
             Input::Written { group_no, bytes } => self.written(group_no, bytes, now),
             Input::Grown { segment, created } => self.grown(segment, created, now),
             Input::HistoryDone(done) => self.history_done(done, now),
-            command => self.admit(command, now),
+            command => self.admit(command, permit, now),
         }
     }
 
@@ -306,15 +318,18 @@ impl Sequencer {
     }
 
     /// Takes a command if there is room for it, holds it if there may be soon, refuses it else.
-    fn admit(&mut self, command: Input, now: Now) {
+    fn admit(&mut self, command: Input, permit: Option<OwnedSemaphorePermit>, now: Now) {
+        // A question needs no room.
+        let needs_room = !matches!(command, Input::Lookup(_));
         if self.stopping {
             refuse(command, &Refusal::Stopping);
-        } else if self.held.is_empty() && self.has_room() {
+        } else if !needs_room || self.held.is_empty() && self.has_room() {
             self.execute(command, now);
         } else if self.held.len() < HELD_COMMANDS_LIMIT {
             self.held.push_back(Held {
                 until_ms: now.elapsed_ms + HELD_LIMIT_MS,
                 input: command,
+                permit,
             });
         } else {
             refuse(command, &Refusal::WalFull);
@@ -357,6 +372,7 @@ impl Sequencer {
             } else {
                 self.execute(held.input, now);
             }
+            drop(held.permit);
         }
     }
 

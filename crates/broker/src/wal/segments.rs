@@ -239,6 +239,11 @@ impl Segments {
         self.growing
     }
 
+    /// Whether a segment is being created.
+    pub fn is_growing(&self) -> bool {
+        self.growing.is_some()
+    }
+
     /// Takes the created segment, of the configured length.
     pub fn grown(&mut self, segment: SegmentId) {
         self.growing = None;

@@ -9,6 +9,7 @@ use super::format::{
 };
 use super::{BatchEntry, FULL_INDEX_BYTES, L0Body, L0Head, L0Kind, L0Record, ObjectExtent};
 use crate::object::{Body, Key};
+use crate::wal::{Group, RecordKind};
 
 /// An object, ready to be created.
 #[derive(Clone, Debug)]
@@ -39,9 +40,28 @@ impl L0Size {
         self.tail_bytes += (META_HEAD_BYTES + bytes) as u64;
     }
 
+    /// Counts all the records of a group of the write-ahead log.
+    pub fn of_group(group: &Group<'_>) -> Self {
+        let mut size = Self::default();
+        for record in group.records() {
+            match record.kind {
+                RecordKind::Meta => size.add_meta(record.body.len()),
+                RecordKind::Data => size.add_data(record.body.len(), record.ext.len()),
+            }
+        }
+        size
+    }
+
     /// Whether the object should be closed, given the size that objects should have.
     pub fn is_full(&self, object_bytes: u64) -> bool {
         self.data_bytes >= object_bytes || self.tail_bytes >= FULL_INDEX_BYTES
+    }
+}
+
+impl std::ops::AddAssign for L0Size {
+    fn add_assign(&mut self, other: Self) {
+        self.data_bytes += other.data_bytes;
+        self.tail_bytes += other.tail_bytes;
     }
 }
 

@@ -8,6 +8,7 @@ mod disk;
 mod env;
 mod model;
 mod readers;
+mod rules;
 mod senders;
 mod store;
 mod world;

@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) disk: SimDisk,
     pub(super) store: SimStore,
     pub(super) ground: Ground,
+    /// What a test wants otherwise than all others.
+    pub(super) tweak: fn(&mut boot::Config),
     pub(super) runtime: tokio::runtime::Runtime,
     pub(super) model: Model,
     pub(super) producers: Vec<Producer>,
@@ -65,7 +67,7 @@ pub(super) struct World {
 }
 
 const GROUP_LIMIT_BYTES: usize = 16 * 1024;
-const SEGMENT_BYTES: u64 = 160 * 1024;
+pub(super) const SEGMENT_BYTES: u64 = 160 * 1024;
 
 impl World {
     pub(super) fn new(seed: u64, plant: Option<Plant>) -> Self {
@@ -86,6 +88,7 @@ impl World {
             disk,
             store,
             ground,
+            tweak: |_| {},
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
                 .unwrap(),
@@ -141,7 +144,7 @@ impl World {
         }
     }
 
-    fn boot(&mut self) -> Process {
+    pub(super) fn boot(&mut self) -> Process {
         self.store
             .fail_one_in(if self.rng.chance(1, 3) { 30 } else { 0 });
         for _ in 0..100 {
@@ -165,7 +168,7 @@ impl World {
     }
 
     fn config(&mut self) -> boot::Config {
-        boot::Config {
+        let mut config = boot::Config {
             wal_segment_bytes: SEGMENT_BYTES,
             wal_budget_bytes: 4 * SEGMENT_BYTES,
             // Little, so that reads come from the disk and from objects.
@@ -191,7 +194,9 @@ impl World {
                     producer_expiry_ms: 86_400_000,
                 },
             },
-        }
+        };
+        (self.tweak)(&mut config);
+        config
     }
 
     fn process(&mut self, log: Booted, started: Now) -> Process {
@@ -271,7 +276,7 @@ impl World {
         self.collect_answers(process);
     }
 
-    fn complete_write(&mut self, process: &mut Process, at: usize, really: bool) {
+    pub(super) fn complete_write(&mut self, process: &mut Process, at: usize, really: bool) {
         let write = process.writes.swap_remove(at);
         let lost = self.plant == Some(Plant::LostWrite) && self.rng.chance(1, 6);
         let done = if really && !lost {
@@ -290,7 +295,7 @@ impl World {
         self.drain(process);
     }
 
-    fn run_history(&mut self, process: &mut Process) {
+    pub(super) fn run_history(&mut self, process: &mut Process) {
         let Some(job) = process.history.take() else {
             return;
         };
