@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tidegate_event_log::TopicConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::batch::BatchHeader;
 use crate::driver::Message;
@@ -40,6 +40,10 @@ const COMMAND_OVERHEAD_BYTES: usize = 512;
 /// The most partitions a topic may have; each costs memory in every reader's table.
 const PARTITIONS_LIMIT: i32 = 10_000;
 
+/// The most bytes that a topic's settings may have, names and values: they are one record of the log,
+/// and a part of every checkpoint.
+const CONFIG_LIMIT_BYTES: usize = 64 * 1024;
+
 /// The node id of the only node.
 pub const NODE_ID: i32 = 1;
 
@@ -61,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) claim_secret: [u8; 16],
     pub(crate) epoch: u32,
     pub(crate) next_keyless: AtomicI32,
+    /// Ends the job on history that is under way.
+    pub(crate) stopped: Arc<Notify>,
     pub(crate) threads: Mutex<Option<Threads>>,
 }
 
@@ -263,6 +269,13 @@ impl Broker {
     /// Those of [`Broker::create_topic`], as far as they are known before.
     pub fn check_topic(&self, new: &NewTopic) -> Result<(), TopicError> {
         check_topic_name(&new.name).map_err(TopicError::Invalid)?;
+        let settings = new.config.iter();
+        let settings_bytes: usize = settings.map(|(name, value)| name.len() + value.len()).sum();
+        if settings_bytes > CONFIG_LIMIT_BYTES {
+            return Err(TopicError::Invalid(format!(
+                "settings of {settings_bytes} bytes: at most {CONFIG_LIMIT_BYTES} are possible"
+            )));
+        }
         if !(1..=PARTITIONS_LIMIT).contains(&new.partitions) {
             let partitions = new.partitions;
             return Err(TopicError::Invalid(format!(
@@ -424,6 +437,7 @@ impl Broker {
             return;
         };
         drop(self.0.messages.send(Message::Stop));
+        self.0.stopped.notify_one();
         for thread in std::iter::once(threads.sequencer).chain(threads.rest) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the log ended by a panic");

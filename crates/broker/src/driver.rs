@@ -1,6 +1,6 @@
 //! Runs the sequencer on its own thread: takes inputs as they come, seals once the inputs at hand
-//! are taken, and does what it wants done: group writes on the writers' threads, segments and history
-//! on the history thread.
+//! are taken, and does what it wants done: group writes on the writers' threads, jobs on history and
+//! segments on a thread each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,25 +21,25 @@ const TICK: Duration = Duration::from_millis(50);
 /// A message to the sequencer's thread.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A command or completion. The permit bounds what waits here; it ends when the input is taken.
+    /// A command or completion. The permit bounds what waits; it ends when the input is executed.
     Input(Input, Option<OwnedSemaphorePermit>),
     /// Make durable what was taken, then end.
     Stop,
 }
 
-/// Work for the history thread.
+/// Work on the segments of the write-ahead log.
 #[derive(Debug)]
-pub(crate) enum Chore {
-    History(Box<HistoryJob>),
-    GrowWal(SegmentId),
-    ShrinkWal(SegmentId),
+pub(crate) enum SegmentChore {
+    Grow(SegmentId),
+    Shrink(SegmentId),
 }
 
 /// Where outputs go.
 pub(crate) struct Sinks {
     /// Hands a group to the writers.
     pub(crate) write: Box<dyn FnMut(WriteJob) + Send>,
-    pub(crate) chores: Sender<Chore>,
+    pub(crate) history: Sender<Box<HistoryJob>>,
+    pub(crate) segments: Sender<SegmentChore>,
 }
 
 /// Reads both clocks.
@@ -73,8 +73,7 @@ pub(crate) fn run(
         {
             match message {
                 Message::Input(input, permit) => {
-                    sequencer.take(input, at);
-                    drop(permit);
+                    sequencer.take_admitted(input, permit, at);
                 }
                 Message::Stop => stopping = true,
             }
@@ -96,19 +95,20 @@ pub(crate) fn run(
 
 fn dispatch(sequencer: &mut Sequencer, sinks: &mut Sinks) {
     while let Some(output) = sequencer.next_output() {
-        let chore = match output {
-            Output::Write(job) => {
-                (sinks.write)(job);
-                continue;
+        // Those threads end only after this one.
+        let outlives = "the threads of chores outlive the sequencer's";
+        let segments = &sinks.segments;
+        match output {
+            Output::Write(job) => (sinks.write)(job),
+            Output::GrowWal(segment) => {
+                segments.send(SegmentChore::Grow(segment)).expect(outlives);
             }
-            Output::GrowWal(segment) => Chore::GrowWal(segment),
-            Output::ShrinkWal(segment) => Chore::ShrinkWal(segment),
-            Output::History(job) => Chore::History(job),
-        };
-        // The history thread ends only after this one.
-        sinks
-            .chores
-            .send(chore)
-            .expect("the history thread outlives the sequencer's");
+            Output::ShrinkWal(segment) => {
+                segments
+                    .send(SegmentChore::Shrink(segment))
+                    .expect(outlives);
+            }
+            Output::History(job) => sinks.history.send(job).expect(outlives),
+        }
     }
 }

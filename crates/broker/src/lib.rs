@@ -7,6 +7,7 @@ pub mod api;
 pub mod batch;
 pub mod boot;
 pub mod broker;
+mod chores;
 mod driver;
 pub mod env;
 mod group;

@@ -11,10 +11,12 @@ use tokio::sync::oneshot;
 
 use crate::batch;
 use crate::broker::{Broker, NewTopic, TopicError};
+use crate::object::ObjectError;
 use crate::read::fetch::ReadError;
 use crate::read::partition::{self, Partition};
 use crate::sequencer::{
-    AppendAnswer, AppendCommand, Input, LookupCommand, NewClaim, NewRecord, Refusal,
+    AppendAnswer, AppendCommand, Input, LookupCommand, NewClaim, NewRecord, RECORD_OVERHEAD_BYTES,
+    Refusal,
 };
 use crate::state::claims::{self, ClaimKey};
 
@@ -24,8 +26,8 @@ const LARGEST_WINDOW: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// The longest identity of a claim.
 const LARGEST_IDENTITY_BYTES: usize = 64 * 1024;
 
-/// Records handed to the sequencer in one command: a part of a group, so that one large call does
-/// not hold up the others.
+/// Records handed to the sequencer in one command, with what each costs beside its body: a part of a
+/// group, so that one large call does not hold up the others, and fits.
 const COMMAND_LIMIT_BYTES: usize = 1024 * 1024;
 
 /// What a record may add to its own bytes inside a batch: deltas, lengths, batch header.
@@ -50,7 +52,7 @@ impl Log for Broker {
             let take = waiting
                 .iter()
                 .take_while(|(_, record)| {
-                    bytes += record.body.len();
+                    bytes += record.body.len() + RECORD_OVERHEAD_BYTES;
                     bytes <= COMMAND_LIMIT_BYTES
                 })
                 .count()
@@ -267,20 +269,30 @@ impl Broker {
     /// Looks in the runs of older claims.
     async fn claim_in_runs(
         &self,
-        runs: &claims::Runs,
+        runs: &Arc<claims::Runs>,
         claim: &NewClaim,
     ) -> Result<Option<Appended>, LogError> {
         let topics = Broker::topics(self);
         let exists = |topic| topics.by_number(topic).is_some();
-        let found = runs
-            .lookup(
-                self.objects(),
-                claim.key,
-                self.shared().log_time_ms(),
-                exists,
-            )
-            .await
-            .map_err(|error| LogError::not_stored(error.to_string()))?;
+        let mut runs = runs.clone();
+        let found = loop {
+            let log_time_ms = self.shared().log_time_ms();
+            let looked = runs
+                .lookup(self.objects(), claim.key, log_time_ms, exists)
+                .await;
+            match looked {
+                Ok(found) => break found,
+                Err(error) => {
+                    let newer = self.shared().runs.load_full();
+                    // A run that was merged away meanwhile: the newer set holds the same claims.
+                    let merged = matches!(error, ObjectError::NotFound { .. });
+                    if !merged || Arc::ptr_eq(&runs, &newer) {
+                        return Err(LogError::not_stored(error.to_string()));
+                    }
+                    runs = newer;
+                }
+            }
+        };
         Ok(found.map(|held| Appended {
             place: Place {
                 partition: held.partition.cast_signed(),

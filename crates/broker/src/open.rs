@@ -11,26 +11,26 @@ use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{bounded, unbounded};
 use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::boot::{self, BootError, Booted, Ground};
 use crate::broker::{Broker, Inner, Options, QUEUE_LIMIT_BYTES, Threads};
-use crate::driver::{self, Chore, Message, Sinks};
+use crate::chores::{History, Segments, spawn};
+use crate::driver::{self, Message, Sinks};
 use crate::env::real::{DirLock, LockError, RealClock, RealDisk, RealRandom, RealSleeper};
 use crate::env::{Clock, Disk, random_id};
-use crate::history::HistoryRunner;
 use crate::object::Objects;
 use crate::read::cold::ColdReader;
 use crate::sequencer::{self, Input};
-use crate::wal::{self, SegmentFiles, Writers};
+use crate::wal::{self, Writers};
 
 /// Cold reads at a time; more would only queue in the disk.
 const COLD_READS: usize = 8;
 
-/// Chores in the queue: one history job at a time, and one segment.
+/// Jobs and chores in their queues: there is one of each at a time, but for segments to be removed.
 const CHORES: usize = 16;
 
 /// Why the log does not open.
@@ -71,6 +71,7 @@ impl Broker {
         let wal_dir = data.join("wal");
         let disk: Arc<dyn Disk> =
             Arc::new(RealDisk::open_directory(&wal_dir).map_err(at(&wal_dir))?);
+        remove_staged(&objects_dir).map_err(at(&objects_dir))?;
         let store = LocalFileSystem::new_with_prefix(&objects_dir)
             .map_err(|error| at(&objects_dir)(io::Error::other(error)))?
             .with_fsync(true)
@@ -138,7 +139,8 @@ fn start(
         "log recovered"
     );
     let (messages, inbox) = unbounded();
-    let (chores, chore_list) = bounded(CHORES);
+    let (history, jobs) = bounded(CHORES);
+    let (segments, chores) = bounded(CHORES);
     let written = messages.clone();
     let on_done = move |done: wal::WriteDone| {
         // After the sequencer has ended nobody waits for a write.
@@ -150,21 +152,43 @@ fn start(
     };
     let writers = Writers::start(options.writes_in_flight, &files, on_done, wal::abort)
         .map_err(OpenError::Thread)?;
-    let history = History {
-        files: files.clone(),
+    let stopped = Arc::new(Notify::new());
+    let history_thread = History {
         runner,
-        segment_bytes: options.wal_segment_bytes,
         messages: messages.clone(),
         runtime,
+        stopped: stopped.clone(),
     };
-    let history = spawn("tidegate-history", move || history.run(&chore_list))?;
+    let segments_thread = Segments {
+        files: files.clone(),
+        segment_bytes: options.wal_segment_bytes,
+        messages: messages.clone(),
+    };
+    // The directory is locked until the last of them that writes to it has ended.
+    let lock = Arc::new(lock);
+    let held = lock.clone();
+    let history_thread = spawn("tidegate-history", move || {
+        history_thread.run(&jobs);
+        drop(held);
+    })
+    .map_err(OpenError::Thread)?;
+    let held = lock.clone();
+    let segments_thread = spawn("tidegate-segments", move || {
+        segments_thread.run(&chores);
+        drop(held);
+    })
+    .map_err(OpenError::Thread)?;
     let clock = ground.clock.clone();
     let sequencer = spawn("tidegate-sequencer", move || {
-        let write = Box::new(move |job| writers.submit(job));
-        driver::run(sequencer, &inbox, &clock, Sinks { write, chores });
-        // The lock is held until the last write has ended.
+        let sinks = Sinks {
+            write: Box::new(move |job| writers.submit(job)),
+            history,
+            segments,
+        };
+        driver::run(sequencer, &inbox, &clock, sinks);
         drop(lock);
-    })?;
+    })
+    .map_err(OpenError::Thread)?;
     let durable = thread::scope(|scope| scope.spawn(|| durable.blocking_recv()).join());
     if !matches!(durable, Ok(Ok(Ok(())))) {
         return Err(OpenError::Thread(io::Error::other("the sequencer ended")));
@@ -186,66 +210,12 @@ fn start(
         cluster_id: URL_SAFE_NO_PAD.encode(cluster_id),
         claim_secret,
         epoch,
+        stopped,
         threads: Mutex::new(Some(Threads {
             sequencer,
-            rest: vec![history],
+            rest: vec![history_thread, segments_thread],
         })),
     })))
-}
-
-/// The history thread: jobs on objects, new segments.
-struct History {
-    files: Arc<SegmentFiles>,
-    runner: HistoryRunner,
-    segment_bytes: u64,
-    messages: Sender<Message>,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl History {
-    /// Works until the sequencer's thread has ended.
-    fn run(mut self, chores: &Receiver<Chore>) {
-        for chore in chores {
-            let input = match chore {
-                Chore::GrowWal(segment) => {
-                    let created = self.files.create(segment, self.segment_bytes);
-                    if let Err(error) = &created {
-                        tracing::warn!(%error, "no room for another segment of the write-ahead log");
-                    }
-                    Input::Grown {
-                        segment,
-                        created: created.is_ok(),
-                    }
-                }
-                Chore::ShrinkWal(segment) => {
-                    if let Err(error) = self.files.remove(segment) {
-                        tracing::warn!(%error, segment, "a segment is not needed and cannot be removed");
-                    }
-                    continue;
-                }
-                Chore::History(job) => match self.runtime.block_on(self.runner.run(*job)) {
-                    Ok(done) => done.into(),
-                    Err(error) => {
-                        tracing::error!(%error, "history cannot go on; the process stops");
-                        std::process::abort();
-                    }
-                },
-            };
-            if self.messages.send(Message::Input(input, None)).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-fn spawn(
-    name: &str,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<thread::JoinHandle<()>, OpenError> {
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .map_err(OpenError::Thread)
 }
 
 #[expect(
@@ -254,4 +224,46 @@ fn spawn(
 )]
 fn create_dir(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
+}
+
+/// Removes what a crash left of objects that were being written: `LocalFileSystem` stages each under
+/// its name and `#` with a number, and shows those files to nobody.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this file is where the log meets the machine"
+)]
+fn remove_staged(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            remove_staged(&path)?;
+        } else if is_staged(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_staged(name: &str) -> bool {
+    name.rsplit_once('#')
+        .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn staged_files_are_told_from_objects() {
+        for (name, staged) in [
+            ("00000000000000000007#1", true),
+            ("00000000000000000007#12", true),
+            ("00000000000000000007", false),
+            ("a#b", false),
+            ("a#", false),
+        ] {
+            assert_eq!(is_staged(name), staged, "{name}");
+        }
+    }
 }
