@@ -17,8 +17,10 @@ use crate::object::{Key, ObjectError, Objects};
 use crate::state::extents::{Extent, ObjectName};
 use crate::wal::{GroupPlace, SegmentFiles};
 
-/// Batch indexes kept in memory. An index of an extent of 64 MiB in batches of 16 KiB is 300 KiB.
+/// Batch indexes kept in memory, and how many batches they may have together: some 100 MiB. An index
+/// of an extent of 64 MiB in batches of 16 KiB has 4,096, in batches of 80 bytes 200 times as many.
 const CACHED_INDEXES: usize = 256;
+const CACHED_BATCHES: usize = 1024 * 1024;
 
 /// The most one read takes from an object beyond its first batch.
 const READ_LIMIT_BYTES: usize = 8 * 1024 * 1024;
@@ -30,6 +32,24 @@ struct IndexCache {
     entries: HashMap<IndexKey, Arc<Vec<BatchEntry>>>,
     /// Oldest first.
     order: VecDeque<IndexKey>,
+    batches: usize,
+}
+
+impl IndexCache {
+    fn insert(&mut self, name: IndexKey, index: &Arc<Vec<BatchEntry>>) {
+        if self.entries.insert(name, index.clone()).is_some() {
+            return;
+        }
+        self.order.push_back(name);
+        self.batches += index.len();
+        while self.order.len() > CACHED_INDEXES || self.batches > CACHED_BATCHES {
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
+            let dropped = self.entries.remove(&oldest);
+            self.batches -= dropped.map_or(0, |index| index.len());
+        }
+    }
 }
 
 /// Reads batches from disk and objects, a limited number of reads at a time.
@@ -114,15 +134,7 @@ impl ColdReader {
         }
         let index = l0::read_batch_index(&self.objects, Key::from(extent.object), section).await?;
         let index = Arc::new(index);
-        let mut cache = self.indexes.lock();
-        if cache.entries.insert(name, index.clone()).is_none() {
-            cache.order.push_back(name);
-            if cache.order.len() > CACHED_INDEXES
-                && let Some(oldest) = cache.order.pop_front()
-            {
-                cache.entries.remove(&oldest);
-            }
-        }
+        self.indexes.lock().insert(name, &index);
         Ok(index)
     }
 }

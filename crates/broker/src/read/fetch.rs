@@ -146,7 +146,15 @@ pub async fn fetch_cold(
             Location::Object(extent) => Source::Object(extent),
         };
         let read = match source {
-            Source::Wal(place, batch) => cold.read_wal(&place, &batch).await.map(|b| vec![b]),
+            Source::Wal(place, batch) => {
+                let read = cold.read_wal(&place, &batch).await;
+                // Objects hold the group by now, so its segment may have been used again before it was
+                // read; what stood there may be whole and have the same offsets, in another partition.
+                if matches!(hot.find(batch.group_no), Whereabouts::Gone) {
+                    continue;
+                }
+                read.map(|batch| vec![batch])
+            }
             Source::Object(extent) => cold.read_object(&extent, from, max_bytes).await,
         };
         match read {
@@ -216,4 +224,101 @@ pub async fn offset_for_timestamp(
         from = header.last_offset() + 1;
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::batch::OpenBatch;
+    use crate::env::real::RealSleeper;
+    use crate::env::{Disk, DiskFile};
+    use crate::object::Objects;
+    use crate::wal::SegmentFiles;
+
+    /// A segment that is used again while it is read: by a group that has another partition's batch
+    /// in the same place.
+    struct Reused {
+        hot: Arc<HotGroups>,
+        now_there: Vec<u8>,
+    }
+
+    impl DiskFile for Reused {
+        fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            unreachable!("nobody writes here")
+        }
+
+        fn read_at(&self, bytes: &mut [u8], _: u64) -> io::Result<()> {
+            self.hot.shipped(1);
+            bytes[..self.now_there.len()].copy_from_slice(&self.now_there);
+            Ok(())
+        }
+
+        fn len_bytes(&self) -> io::Result<u64> {
+            Ok(1 << 20)
+        }
+    }
+
+    struct OneFile(Arc<Reused>);
+
+    impl Disk for OneFile {
+        fn list(&self) -> io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        fn open(&self, _: &str) -> io::Result<Arc<dyn DiskFile>> {
+            Ok(self.0.clone())
+        }
+
+        fn create(&self, _: &str, _: u64) -> io::Result<Arc<dyn DiskFile>> {
+            unreachable!("nothing is created")
+        }
+
+        fn remove(&self, _: &str) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_is_used_again_while_it_is_read_shows_no_other_partitions_batch() {
+        let mut other = OpenBatch::new(0, 1_000);
+        other.push(&[1, 1, 0], 1_000);
+        let mut other = other.close(1).to_vec();
+        batch::seal_crc(&mut other);
+        let recent = RecentBatch {
+            base_offset: 0,
+            last_offset: 0,
+            max_timestamp: 1_000,
+            group_no: 1,
+            position: 0,
+            len: u32::try_from(other.len()).unwrap(),
+        };
+        let hot = Arc::new(HotGroups::new(0));
+        hot.push(
+            GroupPlace {
+                segment: 1,
+                position: 4096,
+                len: 4096,
+                group_no: 1,
+                first_lsn: 1,
+                epoch: 1,
+            },
+            None,
+        );
+        let partition = Arc::new(Partition::new(1, 0));
+        partition.publish(recent, 0);
+        let file = Arc::new(Reused {
+            hot: hot.clone(),
+            now_there: other,
+        });
+        let files = Arc::new(SegmentFiles::new(Arc::new(OneFile(file))));
+        let objects = Objects::new(Arc::new(InMemory::new()), "", Arc::new(RealSleeper));
+        let cold = ColdReader::new(objects, files, 1);
+        let read = fetch_cold(&hot, &cold, &partition, 0, 1000).await;
+        // No object was given to the partition here, so there is nowhere else to look.
+        assert!(read.is_err(), "{read:?}");
+    }
 }
