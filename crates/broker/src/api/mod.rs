@@ -18,8 +18,6 @@ mod offset_commit;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -239,6 +237,49 @@ pub(crate) async fn handle(caller: &Caller, frame: Bytes) -> Result<Reply, Close
         _ => return Err(CloseReason::UnknownApi(head.api_key)),
     };
     Ok(Reply::Ready(Some(answer)))
+}
+
+/// Tells if a frame, without its length, decodes as a request that is served. For fuzzing.
+pub fn decodes(frame: &[u8]) -> bool {
+    let Ok(head) = RequestHead::peek(frame) else {
+        return false;
+    };
+    let is_served =
+        |api: &Api| api.key == head.api_key && (api.least..=api.most).contains(&head.version);
+    if !APIS.iter().any(is_served) {
+        return false;
+    }
+    let frame = Bytes::copy_from_slice(frame);
+    macro_rules! decodes_as {
+        ($($key:literal => $request:ident,)*) => {
+            match head.api_key {
+                $($key => wire::decode::<wire::$request>(frame, head.version).is_ok(),)*
+                _ => false,
+            }
+        };
+    }
+    decodes_as! {
+        0 => ProduceRequest,
+        1 => FetchRequest,
+        2 => ListOffsetsRequest,
+        3 => MetadataRequest,
+        8 => OffsetCommitRequest,
+        9 => OffsetFetchRequest,
+        10 => FindCoordinatorRequest,
+        11 => JoinGroupRequest,
+        12 => HeartbeatRequest,
+        13 => LeaveGroupRequest,
+        14 => SyncGroupRequest,
+        15 => DescribeGroupsRequest,
+        16 => ListGroupsRequest,
+        18 => ApiVersionsRequest,
+        19 => CreateTopicsRequest,
+        20 => DeleteTopicsRequest,
+        22 => InitProducerIdRequest,
+        23 => OffsetForLeaderEpochRequest,
+        32 => DescribeConfigsRequest,
+        60 => DescribeClusterRequest,
+    }
 }
 
 fn encode<R: KafkaRequest>(

@@ -5,7 +5,5 @@
 mod connection;
 mod frames;
 mod listener;
-#[cfg(test)]
-mod tests;
 
 pub use listener::{Endpoint, KafkaPort, ListenError, ListenOptions, listen};

@@ -30,11 +30,22 @@ impl Server {
         Self::open(tempfile::tempdir().unwrap(), settings).await
     }
 
-    pub(crate) async fn open(directory: TempDir, settings: &[&str]) -> Self {
-        let mut options = Options {
-            wal_segment_bytes: 32 << 20,
-            ..Options::new(directory.path())
+    /// A broker that keeps little in memory.
+    pub(crate) async fn with_hot_budget(bytes: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            hot_budget_bytes: bytes,
+            ..options(&directory)
         };
+        Self::run(directory, options, &[]).await
+    }
+
+    pub(crate) async fn open(directory: TempDir, settings: &[&str]) -> Self {
+        let options = options(&directory);
+        Self::run(directory, options, settings).await
+    }
+
+    async fn run(directory: TempDir, mut options: Options, settings: &[&str]) -> Self {
         options.kafka.group_initial_rebalance_delay_ms = 0;
         for setting in settings {
             options.kafka.assign(setting).unwrap();
@@ -64,6 +75,13 @@ impl Server {
         let stopped = tokio::task::spawn_blocking(move || broker.stop()).await;
         stopped.unwrap();
         self.directory
+    }
+}
+
+fn options(directory: &TempDir) -> Options {
+    Options {
+        wal_segment_bytes: 32 << 20,
+        ..Options::new(directory.path())
     }
 }
 

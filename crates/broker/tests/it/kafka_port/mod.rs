@@ -4,7 +4,7 @@ mod client;
 mod groups;
 mod hostile;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -15,6 +15,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use tidegate_broker::net::{ListenError, ListenOptions, listen};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 use client::{
     Server, batch, fetch, fetched, name, produce, produced, until, values, with_sequence,
@@ -196,6 +197,48 @@ async fn a_fetch_waits_for_what_comes() {
     assert_eq!(values(&fetched(&response).records), ["v"]);
     assert!(began.elapsed() < Duration::from_secs(30));
     assert_eq!(server.broker.purgatory().parked(), 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_no_longer_fits_memory_is_read_from_disk_and_objects() {
+    let server = Server::with_hot_budget(1 << 20).await;
+    let mut client = server.connect().await;
+    client.topic("t").await;
+    client.topic("hot").await;
+    let large = "x".repeat(500_000);
+    for at in 0..40 {
+        client.produce("t", batch(&[&at.to_string(), &large])).await;
+    }
+    client.produce("hot", batch(&["now"])).await;
+    let mut read = Vec::new();
+    while read.len() < 40 {
+        let offset = 2 * i64::try_from(read.len()).unwrap();
+        let fetched = client.fetch("t", offset, 0).await;
+        assert_eq!((fetched.error, fetched.high_watermark), (0, 80));
+        let values = values(&fetched.records);
+        assert!(!values.is_empty(), "nothing at {offset}");
+        read.extend(values.into_iter().step_by(2));
+    }
+    let expected: Vec<String> = (0..40).map(|at: i32| at.to_string()).collect();
+    assert_eq!(read, expected);
+    // Beside a hot partition a cold one is read only if it is named first.
+    for (first, second, counts) in [("hot", "t", (1, 0)), ("t", "hot", (2, 1))] {
+        let mut request = fetch(first, 0, 0);
+        request.topics.extend(fetch(second, 0, 0).topics);
+        request.topics[0].partitions[0].partition_max_bytes = 1;
+        let response = client.ask::<FetchRequest>(11, request).await;
+        let count = |at: usize| {
+            values(
+                response.responses[at].partitions[0]
+                    .records
+                    .as_ref()
+                    .unwrap(),
+            )
+            .len()
+        };
+        assert_eq!((count(0), count(1)), counts);
+    }
     server.stop().await;
 }
 

@@ -1,8 +1,11 @@
 //! The classic group protocol, scenario by scenario.
 
+mod any_order;
+mod static_members;
+
 use bytes::Bytes;
 
-use super::classic::Group;
+use super::Group;
 use super::types::{
     Effect, Heartbeat, Join, Joined, Leave, Limits, Protocols, State, Sync, Synced, Ticket,
 };
@@ -560,119 +563,6 @@ fn commits_need_the_generation_or_an_empty_group() {
     check(&mut world, 3, "m1", ErrorCode::RebalanceInProgress);
 }
 
-fn as_static(name: &str) -> impl FnOnce(&mut Join) + '_ {
-    move |join| {
-        join.instance_id = Some(name.to_owned());
-        join.returns_with_id = true;
-    }
-}
-
-/// Two static members, `a` leading, stable.
-fn static_pair() -> World {
-    let mut world = World::with_delay(INITIAL_DELAY_MS);
-    world.join(as_static("a"));
-    world.join(as_static("b"));
-    world.pass(INITIAL_DELAY_MS);
-    world.pass(INITIAL_DELAY_MS);
-    world.effects.clear();
-    world.sync("m2", &[]);
-    world.sync("m1", &[("m1", "one"), ("m2", "two")]);
-    world.effects.clear();
-    assert_eq!(world.group.state(), State::Stable);
-    world
-}
-
-#[test]
-fn a_static_member_takes_its_place_again_without_a_rebalance() {
-    let mut world = static_pair();
-    let back = world.join(as_static("b"));
-    let joined = world.joined(back).unwrap();
-    assert_eq!((joined.error, joined.generation), (ErrorCode::None, 1));
-    assert_eq!(joined.leader, "m1");
-    assert_eq!(world.group.state(), State::Stable);
-    let sync = world.sync(&joined.member_id, &[]);
-    assert_eq!(world.synced(sync).unwrap().assignment, "two");
-    // The one it replaced is shut out, by its name and by its id.
-    let mut old = world.credentials("m2");
-    assert_eq!(
-        world.group.heartbeat(world.now_ms, &old),
-        ErrorCode::UnknownMemberId
-    );
-    old.instance_id = Some("b".to_owned());
-    assert_eq!(
-        world.group.heartbeat(world.now_ms, &old),
-        ErrorCode::FencedInstanceId
-    );
-    let fenced = world.join(|join| {
-        "m2".clone_into(&mut join.member_id);
-        join.instance_id = Some("b".to_owned());
-    });
-    assert_eq!(error_of(world.joined(fenced)), ErrorCode::FencedInstanceId);
-}
-
-#[test]
-fn a_static_leader_that_comes_back_does_not_assign_anew() {
-    let mut world = static_pair();
-    let back = world.join(as_static("a"));
-    let joined = world.joined(back).unwrap();
-    assert!(joined.skip_assignment);
-    assert_eq!(joined.leader, joined.member_id);
-    assert_eq!(joined.members.len(), 2);
-    // A client that cannot skip is told of its former self.
-    let mut world = static_pair();
-    let back = world.join(|join| {
-        as_static("a")(join);
-        join.can_skip_assignment = false;
-    });
-    let joined = world.joined(back).unwrap();
-    assert!(!joined.skip_assignment);
-    assert_eq!((joined.leader.as_str(), joined.members.len()), ("m1", 0));
-}
-
-#[test]
-fn a_static_member_keeps_its_place_through_a_rebalance_until_its_session_ends() {
-    let mut world = static_pair();
-    let third = world.member("");
-    let first = world.join(|join| {
-        as_static("a")(join);
-        "m1".clone_into(&mut join.member_id);
-        join.rebalance_timeout_ms = 1_000;
-    });
-    world.pass(SESSION_MS - 1);
-    assert_eq!(world.joined(third), None);
-    world.pass(1);
-    assert_eq!(world.joined(first).unwrap().members.len(), 2);
-    assert!(world.joined(third).is_some());
-}
-
-#[test]
-fn static_members_leave_by_their_names() {
-    let check = |id: &str, instance: &str, expected: ErrorCode| {
-        let mut world = static_pair();
-        let leave = Leave {
-            member_id: id.to_owned(),
-            instance_id: Some(instance.to_owned()),
-        };
-        let left = world.group.leave(world.now_ms, &leave, &mut world.effects);
-        assert_eq!(left, expected);
-    };
-    check("", "b", ErrorCode::None);
-    check("m2", "b", ErrorCode::None);
-    check("m1", "b", ErrorCode::FencedInstanceId);
-    check("", "c", ErrorCode::UnknownMemberId);
-}
-
-#[test]
-fn a_place_taken_over_answers_whoever_waited_in_it() {
-    let mut world = World::with_delay(INITIAL_DELAY_MS);
-    let first = world.join(as_static("a"));
-    let second = world.join(as_static("a"));
-    assert_eq!(error_of(world.joined(first)), ErrorCode::FencedInstanceId);
-    world.pass(INITIAL_DELAY_MS);
-    world.pass(INITIAL_DELAY_MS);
-    assert_eq!(error_of(world.joined(second)), ErrorCode::None);
-}
-
 #[test]
 fn the_generation_continues_from_the_log() {
     let limits = Limits {
@@ -683,63 +573,4 @@ fn the_generation_continues_from_the_log() {
     world.group = Group::new(limits, 41);
     let ticket = world.member("");
     assert_eq!(world.joined(ticket).unwrap().generation, 42);
-}
-
-#[test]
-fn something_is_always_due_while_somebody_waits() {
-    // Any order of a few steps: whoever waits is answered in bounded time, exactly once.
-    let mut seed = 7_u64;
-    let mut random = move |below: u64| {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) % below
-    };
-    for _ in 0..300 {
-        let mut world = World::with_delay(random(3) * 100);
-        let mut open: Vec<Ticket> = Vec::new();
-        for _ in 0..40 {
-            let ids: Vec<String> = world
-                .group
-                .view()
-                .members
-                .into_iter()
-                .map(|m| m.member_id)
-                .collect();
-            let some_id = if ids.is_empty() {
-                String::new()
-            } else {
-                ids[random(ids.len() as u64) as usize].clone()
-            };
-            match random(7) {
-                0 => open.push(world.join(|join| join.returns_with_id = random(2) == 0)),
-                1 => open.push(world.join(as_static(["a", "b"][random(2) as usize]))),
-                2 => open.push(world.member(&some_id)),
-                3 => open.push(world.sync(&some_id, &[(&some_id, "all")])),
-                4 => drop(world.leave(&some_id)),
-                5 => drop(world.beat(&some_id)),
-                _ => {
-                    let ms = random(4_000);
-                    world.pass(ms);
-                }
-            }
-        }
-        for _ in 0..200 {
-            let Some(at_ms) = world.group.next_deadline_ms() else {
-                break;
-            };
-            let ms = at_ms.saturating_sub(world.now_ms);
-            world.pass(ms);
-        }
-        assert!(world.group.is_idle(), "everyone is gone in the end");
-        let mut answered: Vec<Ticket> = world
-            .effects
-            .iter()
-            .map(|effect| match effect {
-                Effect::Joined(ticket, _) | Effect::Synced(ticket, _) => *ticket,
-            })
-            .collect();
-        answered.sort_unstable();
-        assert_eq!(answered, open);
-    }
 }
