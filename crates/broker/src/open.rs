@@ -36,6 +36,15 @@ const CHORES: usize = 16;
 /// Why the log does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    #[error(
+        "a write-ahead log of {budget_bytes} bytes in segments of {segment_bytes}\n\
+         hint: segments have at least {least_bytes} bytes, and there is room for two of them"
+    )]
+    WalTooSmall {
+        segment_bytes: u64,
+        budget_bytes: u64,
+        least_bytes: u64,
+    },
     #[error("data directory `{path}`: {source}")]
     Directory { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -60,6 +69,11 @@ impl Broker {
     /// # Errors
     /// Those of [`Broker::open`].
     pub fn open_by(options: Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let least_bytes = 5 * sequencer::GROUP_LIMIT_BYTES as u64;
+        let (segment_bytes, budget_bytes) = (options.wal_segment_bytes, options.wal_budget_bytes);
+        if segment_bytes < least_bytes || budget_bytes < 2 * segment_bytes {
+            return Err(OpenError::WalTooSmall { segment_bytes, budget_bytes, least_bytes });
+        }
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Directory { path, source }

@@ -225,10 +225,11 @@ impl Partition {
             inner.recent.pop_front();
         }
         inner.recent.push_back(batch);
-        self.appended_bytes
-            .fetch_add(u64::from(batch.len), Ordering::AcqRel);
+        // The watermark first: whoever sees the bytes counted can read them.
         self.high_watermark
             .store(batch.last_offset + 1, Ordering::Release);
+        self.appended_bytes
+            .fetch_add(u64::from(batch.len), Ordering::AcqRel);
     }
 
     /// Takes over the extents after an object came or went.
