@@ -126,6 +126,20 @@ impl Reading {
     }
 }
 
+/// Returns the processor seconds that a JVM has spent, and those its compilers have.
+pub fn jvm_seconds(pid: u32) -> (f64, f64) {
+    let mut compilers = 0.0;
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    for task in tasks.into_iter().flatten().flatten() {
+        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        if name.starts_with("C1 Comp") || name.starts_with("C2 Comp") {
+            let thread = task.file_name();
+            compilers += cpu_seconds(&format!("{pid}/task/{}", thread.to_string_lossy()), 11);
+        }
+    }
+    (cpu_seconds(&pid.to_string(), 11), compilers)
+}
+
 fn ticks_per_second() -> f64 {
     rustix::param::clock_ticks_per_second() as f64
 }

@@ -139,11 +139,16 @@ impl Report<'_> {
             "- load average before: {}; after: {}",
             self.load_before, self.load_after
         )?;
-        if let Some(spread) = self.strangers() {
-            writeln!(
-                out,
-                "- strangers held {spread} processors (median, least to most over all samples)"
-            )?;
+        for (value, what) in [
+            ("strangers_cpus", "processors held by strangers"),
+            ("compilers", "share of Kafka's time that its compilers took"),
+        ] {
+            if let Some(spread) = self.over_all(value) {
+                writeln!(
+                    out,
+                    "- {what}: {spread}, median (least..most) over all samples"
+                )?;
+            }
         }
         writeln!(
             out,
@@ -161,12 +166,14 @@ impl Report<'_> {
         self.write_failures(out)
     }
 
-    fn strangers(&self) -> Option<String> {
-        let mut values: Vec<f64> = self
+    fn over_all(&self, value: &str) -> Option<String> {
+        let samples = self
             .samples
             .0
             .iter()
-            .filter_map(|sample| sample.values.get("strangers_cpus").copied())
+            .filter(|sample| sample.row != "warm-up");
+        let mut values: Vec<f64> = samples
+            .filter_map(|sample| sample.values.get(value).copied())
             .collect();
         values.sort_by(f64::total_cmp);
         let median = values.get(values.len() / 2)?;

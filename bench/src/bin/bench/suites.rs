@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 use tidegate_bench::kafka::{self, Ends};
 use tidegate_bench::orders::{BODY_BYTES, Orders};
 use tidegate_bench::outcome::Outcome;
-use tidegate_bench::usage::{Client, Meter, Watched, rss_mib};
+use tidegate_bench::usage::{Client, Meter, Watched, jvm_seconds, rss_mib};
 
 use crate::lab::{self, Kafka, Lab, Places, output_of};
-use crate::samples::{Sample, Samples};
+use crate::samples::{Sample, Samples, servers_of};
 
 /// What a run of the bench was asked for.
 #[derive(Clone, Copy)]
@@ -23,6 +23,10 @@ pub(crate) struct Effort {
 }
 
 const WARM_UP_S: f64 = 1.0;
+/// How long Kafka may take to run warm: a window each.
+const WARM_UP_ROUNDS: u32 = 8;
+/// The share of its time that a warm JVM still compiles.
+const WARM: f64 = 0.1;
 /// Partitions of the topics behind HTTP, and of those that Kafka clients write to.
 const HTTP_PARTITIONS: i32 = 6;
 const PORT_PARTITIONS: i32 = 1;
@@ -114,19 +118,44 @@ impl Suites<'_> {
         let bootstrap = &self.lab.kafka.bootstrap;
         kafka::create_topic(bootstrap, DEFAULT_TOPIC, HTTP_PARTITIONS, &[])?;
         kafka::create_topic(bootstrap, FSYNCED_TOPIC, HTTP_PARTITIONS, FSYNCED)?;
-        let warm_up = Http {
-            row: "warm-up",
-            connections: 64,
-            batch: None,
-            rate: None,
-            targets: &["tidegate", "baseline", "baseline-fsynced"],
-        };
-        for target in turns(self.lab, warm_up.targets, 0) {
-            let mut sample = Sample::new(warm_up.row, target, 0);
-            self.http_once(warm_up, &mut sample)
+        for (target, most) in [
+            ("tidegate", 1),
+            ("baseline", WARM_UP_ROUNDS),
+            ("baseline-fsynced", 2),
+        ] {
+            if !turns(self.lab, &[target], 0).is_empty() {
+                self.warm_up(target, most)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts load on a target until Kafka's compilers have little left to do.
+    fn warm_up(&mut self, target: &str, most: u32) -> Result<()> {
+        for round in 1..=most {
+            let mut sample = Sample::new("warm-up", target, round);
+            let many = Http {
+                row: "warm-up",
+                connections: 256,
+                batch: None,
+                rate: None,
+                targets: &[],
+            };
+            let jvm = JvmUse::start(self.lab);
+            self.http_once(many, &mut sample)
                 .with_context(|| format!("{target} does not work"))?;
-            if !sample.problems.is_empty() {
-                bail!("{target} does not work: {}", sample.problems.join("; "));
+            jvm.stop(&mut sample);
+            let warm = sample
+                .values
+                .get("compilers")
+                .is_none_or(|share| *share < WARM);
+            let problems = sample.problems.join("; ");
+            self.samples.add(sample);
+            if !problems.is_empty() {
+                bail!("{target} does not work: {problems}");
+            }
+            if warm {
+                break;
             }
         }
         Ok(())
@@ -147,9 +176,11 @@ impl Suites<'_> {
         for repetition in 1..=self.effort.repeat {
             for target in turns(self.lab, http.targets, repetition) {
                 let mut sample = Sample::new(http.row, target, repetition);
+                let jvm = JvmUse::start(self.lab);
                 if let Err(error) = self.http_once(http, &mut sample) {
                     sample.problems.push(format!("{error:#}"));
                 }
+                jvm.stop(&mut sample);
                 self.samples.add(sample);
             }
         }
@@ -278,6 +309,7 @@ impl Suites<'_> {
         for repetition in 1..=self.effort.repeat {
             for target in turns(self.lab, targets, repetition) {
                 let mut sample = Sample::new(row, target, repetition);
+                let jvm = JvmUse::start(self.lab);
                 let done = self.port_topic(row, target).and_then(|topic| {
                     settle();
                     once(self, &mut sample, &topic)
@@ -285,6 +317,7 @@ impl Suites<'_> {
                 if let Err(error) = done {
                     sample.problems.push(format!("{error:#}"));
                 }
+                jvm.stop(&mut sample);
                 self.samples.add(sample);
             }
         }
@@ -468,6 +501,7 @@ impl Suites<'_> {
                             let evicted = evict(&self.lab.places.work)?;
                             sample.set("evicted_mib", evicted as f64 / 1_048_576.0);
                         }
+                        let jvm = JvmUse::start(self.lab);
                         let done = match tool {
                             "java" => self.consumer_perf_test(&mut sample, topic, records),
                             _ => self.kcat(&mut sample, topic),
@@ -475,6 +509,7 @@ impl Suites<'_> {
                         if let Err(error) = done {
                             sample.problems.push(format!("{error:#}"));
                         }
+                        jvm.stop(&mut sample);
                         if sample.values.get("acked") != Some(&(records as f64)) {
                             sample
                                 .problems
@@ -562,6 +597,30 @@ impl Suites<'_> {
             }
             Ok(())
         })
+    }
+}
+
+/// What Kafka's compilers took of its time, over a whole measurement.
+struct JvmUse {
+    pid: u32,
+    before: (f64, f64),
+}
+
+impl JvmUse {
+    fn start(lab: &Lab<'_>) -> Self {
+        let pid = lab.kafka.pid;
+        Self {
+            pid,
+            before: jvm_seconds(pid),
+        }
+    }
+
+    fn stop(self, sample: &mut Sample) {
+        let (all, compilers) = jvm_seconds(self.pid);
+        let (all, compilers) = (all - self.before.0, compilers - self.before.1);
+        if servers_of(&sample.target).contains(&"kafka") && all > 0.0 {
+            sample.set("compilers", compilers.max(0.0) / all);
+        }
     }
 }
 
