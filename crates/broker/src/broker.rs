@@ -446,6 +446,14 @@ impl Broker {
     }
 }
 
+/// Without a handle nobody can ask anything any more: the threads end, and let go of the directory.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        drop(self.messages.send(Message::Stop));
+        self.stopped.notify_one();
+    }
+}
+
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Broker")

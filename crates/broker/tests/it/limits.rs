@@ -91,3 +91,18 @@ async fn while_the_store_is_away_the_log_grows_and_still_stops() {
     }
     stop_within(&broker, Duration::from_secs(20));
 }
+
+#[test]
+fn a_log_whose_last_handle_is_dropped_lets_go_of_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Broker::open(Options::new(directory.path())).unwrap());
+    let start = Instant::now();
+    let broker = loop {
+        match Broker::open(Options::new(directory.path())) {
+            Ok(broker) => break broker,
+            Err(error) => assert!(start.elapsed() < Duration::from_secs(20), "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    stop_within(&broker, Duration::from_secs(30));
+}
