@@ -263,7 +263,10 @@ impl Sequencer {
         let claims_due = claims_bytes >= history.settings.claims_in_memory_bytes;
         // A full write-ahead log waits for nothing but this: what is shipped but in no checkpoint
         // keeps its segments, and no record would come that could ever make one due.
-        let full = !self.has_room() && !self.segments.is_growing();
+        // So does one above its budget, or else a process that dies early again and again adds a
+        // segment at each start.
+        let no_room = !self.has_room() && !self.segments.is_growing();
+        let full = no_room || self.segments.is_over_budget();
         let anything = self.state.last_lsn > history.shipped_lsn && !history.unshipped.is_empty();
         let helps = full && self.state.last_lsn > history.checkpoint_lsn;
         if history.busy

@@ -239,6 +239,12 @@ impl Segments {
         self.growing
     }
 
+    /// Whether there is a segment that the budget does not allow: recovery needed a fresh one.
+    pub fn is_over_budget(&self) -> bool {
+        let taken: u64 = self.slots.values().map(|slot| slot.len_bytes).sum();
+        taken > self.config.budget_bytes && self.slots.len() > 2
+    }
+
     /// Whether a segment is being created.
     pub fn is_growing(&self) -> bool {
         self.growing.is_some()
@@ -259,8 +265,7 @@ impl Segments {
     /// Takes a free segment above the budget out of the ring, for its file to be removed. There is
     /// one when recovery needed a fresh segment and all were in use.
     pub fn take_surplus(&mut self) -> Option<SegmentId> {
-        let taken: u64 = self.slots.values().map(|slot| slot.len_bytes).sum();
-        if taken <= self.config.budget_bytes || self.slots.len() <= 2 {
+        if !self.is_over_budget() {
             return None;
         }
         let mut free = self

@@ -422,8 +422,10 @@ fn a_segment_above_the_budget_is_given_back_once_free() {
     ring.place(4 * 4096, 2).unwrap();
     assert_eq!(ring.take_surplus(), None, "a free one stays to roll into");
     ring.recycle(2);
+    assert!(ring.is_over_budget());
     assert_eq!(ring.take_surplus(), Some(3));
     assert_eq!(ring.take_surplus(), None);
+    assert!(!ring.is_over_budget());
     assert_eq!(ring.count(), (2, 1));
 }
 
