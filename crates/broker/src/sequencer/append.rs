@@ -21,6 +21,10 @@ use crate::wal::{RecordKind, flags};
 /// An open batch is closed at this size, so that readers with small limits are not sent megabytes.
 const OPEN_BATCH_LIMIT_BYTES: usize = 1024 * 1024;
 
+/// An open batch takes no record later than this after its first, whose time they all have: a disk
+/// that stalls must not make claims older than they are.
+const OPEN_BATCH_LASTS_MS: i64 = 100;
+
 /// What a record costs beside its body: length, deltas and attributes, its claim, and its share of
 /// a batch header.
 pub const RECORD_OVERHEAD_BYTES: usize = 128;
@@ -114,10 +118,12 @@ impl Sequencer {
         log_time_ms: i64,
     ) -> (i64, i64) {
         let key = (record.topic, record.partition);
-        let full = self.lanes.by_partition.get(&key).is_some_and(|at| {
-            self.lanes.lanes[*at].batch.len_bytes() + record.body.len() > OPEN_BATCH_LIMIT_BYTES
+        let over = self.lanes.by_partition.get(&key).is_some_and(|at| {
+            let lane = &self.lanes.lanes[*at];
+            lane.batch.len_bytes() + record.body.len() > OPEN_BATCH_LIMIT_BYTES
+                || log_time_ms >= lane.timestamp_ms + OPEN_BATCH_LASTS_MS
         });
-        if full {
+        if over {
             // Order in the partition is the order in the group: all lanes go before a new one opens.
             self.close_lanes();
         }

@@ -36,6 +36,10 @@ impl Drop for Guard {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test's own clock begins here"
+)]
 fn subject() -> Subject {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(TestClock {

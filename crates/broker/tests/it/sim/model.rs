@@ -6,6 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A partition by topic id; ids are random and never come back.
 pub(super) type Lane = ([u8; 16], u32);
 
+/// A record as it was read: its offset, its number, its timestamp.
+pub(super) type Found = (i64, u64, i64);
+
+/// How long a claim is held; some end while a run lasts.
+pub(super) fn window_s(claim: u64) -> u32 {
+    if claim.is_multiple_of(3) {
+        4
+    } else {
+        400_000_000
+    }
+}
+
+/// What surely passes between two records that hold the same claim: the records of a batch all have
+/// the time of its first.
+pub(super) fn window_ms(claim: u64) -> i64 {
+    i64::from(window_s(claim)) * 1_000 - 100
+}
+
 /// What became of a record, as its sender knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fate {
@@ -36,18 +54,20 @@ pub(super) struct Model {
     seen: BTreeMap<(Lane, i64), u64>,
     /// The highest high watermark and log start that anybody saw.
     watermarks: BTreeMap<Lane, (i64, i64)>,
-    /// The first record that was acked for a claim.
-    pub(super) claims: BTreeMap<u64, u64>,
+    /// The first record that was acked for a claim in the window that lasts, and its time.
+    pub(super) claims: BTreeMap<u64, (u64, i64)>,
     /// Topics whose creation was acked, and those that somebody asked to delete.
     pub(super) created: BTreeSet<[u8; 16]>,
     pub(super) deleting: BTreeSet<[u8; 16]>,
+    /// The names of all topics that somebody asked to create.
+    pub(super) names: BTreeMap<[u8; 16], String>,
     /// Committed offsets by group: what was acked, and what was asked for after it.
     pub(super) committed: BTreeMap<u64, (i64, BTreeSet<i64>)>,
 }
 
 impl Model {
     /// Notes an ack.
-    pub(super) fn acked(&mut self, number: u64, offset: i64) {
+    pub(super) fn acked(&mut self, number: u64, offset: i64, timestamp_ms: i64) {
         let lane = self.sent[&number].lane;
         self.see(lane, offset, number);
         let sent = self.sent.get_mut(&number).unwrap();
@@ -57,8 +77,15 @@ impl Model {
         }
         sent.fate = Fate::Acked(offset);
         if let Some(claim) = sent.claim {
-            let first = *self.claims.entry(claim).or_insert(number);
-            assert_eq!(first, number, "claim {claim} was given to two records");
+            let (first, since) = *self.claims.entry(claim).or_insert((number, timestamp_ms));
+            if first != number {
+                let over = since + window_ms(claim);
+                assert!(
+                    timestamp_ms >= over,
+                    "claim {claim} was given to two records"
+                );
+                self.claims.insert(claim, (number, timestamp_ms));
+            }
         }
     }
 
@@ -87,8 +114,8 @@ impl Model {
     }
 
     /// Records what was read, and that all of it lies below the high watermark.
-    pub(super) fn read(&mut self, lane: Lane, high: i64, records: &[(i64, u64)]) {
-        for (offset, number) in records {
+    pub(super) fn read(&mut self, lane: Lane, high: i64, records: &[Found]) {
+        for (offset, number, _) in records {
             assert!(
                 *offset < high,
                 "offset {offset} of {lane:?} was read above {high}"
@@ -98,17 +125,11 @@ impl Model {
     }
 
     /// Checks a whole partition, read from its log start to its high watermark.
-    pub(super) fn check_lane(
-        &mut self,
-        lane: Lane,
-        log_start: i64,
-        high: i64,
-        records: &[(i64, u64)],
-    ) {
+    pub(super) fn check_lane(&mut self, lane: Lane, log_start: i64, high: i64, records: &[Found]) {
         self.watermarks(lane, log_start, high);
         self.read(lane, high, records);
         // Invariant 2: dense.
-        let offsets: Vec<i64> = records.iter().map(|(offset, _)| *offset).collect();
+        let offsets: Vec<i64> = records.iter().map(|(offset, ..)| *offset).collect();
         assert_eq!(
             offsets,
             (log_start..high).collect::<Vec<_>>(),
@@ -116,7 +137,7 @@ impl Model {
         );
         let mut places = BTreeMap::new();
         let mut last_of_sender: BTreeMap<u64, u64> = BTreeMap::new();
-        for (offset, number) in records {
+        for (offset, number, _) in records {
             // Invariant 3: once.
             let twice = places.insert(*number, *offset);
             assert_eq!(twice, None, "record {number} stands twice in {lane:?}");
@@ -153,10 +174,11 @@ impl Model {
             }
         }
         let mut claimed = BTreeMap::new();
-        for (_, number) in records {
+        for (_, number, timestamp_ms) in records {
             if let Some(claim) = self.sent[number].claim {
-                let twice = claimed.insert(claim, number);
-                assert_eq!(twice, None, "claim {claim} was stored twice");
+                let before = claimed.insert(claim, *timestamp_ms);
+                let over = before.is_none_or(|before| *timestamp_ms >= before + window_ms(claim));
+                assert!(over, "claim {claim} was stored twice");
             }
         }
     }

@@ -6,6 +6,7 @@ use tidegate_broker::batch;
 use tidegate_broker::read::fetch::{self, Fetched, HotFetch, ReadError};
 use tidegate_broker::read::partition::Partition;
 
+use super::model::Found;
 use super::world::{Plant, Process, World};
 
 impl World {
@@ -55,7 +56,7 @@ impl World {
                 let records = records_of(&fetched);
                 if from < fetched.high_watermark {
                     assert!(
-                        records.iter().any(|(offset, _)| *offset == from),
+                        records.iter().any(|(offset, ..)| *offset == from),
                         "{from} was asked for"
                     );
                 }
@@ -85,7 +86,7 @@ impl World {
                                 panic!("{lane:?} cannot be read at {from}: {error}")
                             });
                     let read = records_of(&fetched);
-                    records.extend(read.into_iter().filter(|(offset, _)| *offset >= from));
+                    records.extend(read.into_iter().filter(|(offset, ..)| *offset >= from));
                     from = records
                         .last()
                         .expect("a read below the watermark gives records")
@@ -113,13 +114,14 @@ impl World {
     }
 }
 
-fn records_of(fetched: &Fetched) -> Vec<(i64, u64)> {
+fn records_of(fetched: &Fetched) -> Vec<Found> {
     let mut found = Vec::new();
     for batch in &fetched.batches {
         for record in batch::records(batch, 1 << 20).unwrap() {
-            let (offset, _, record) = record.unwrap();
+            let (offset, timestamp_ms, record) = record.unwrap();
             let value = record.value.unwrap();
-            found.push((offset, u64::from_le_bytes(value[..8].try_into().unwrap())));
+            let number = u64::from_le_bytes(value[..8].try_into().unwrap());
+            found.push((offset, number, timestamp_ms));
         }
     }
     found

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_broker::batch::{self, BatchHeader, HEADER_BYTES, OpenBatch};
-use tidegate_broker::env::Clock;
 use tidegate_broker::read::partition::{Partition, Topic};
 use tidegate_broker::sequencer::{
     AppendAnswer, AppendCommand, CommitOffsetsCommand, CreateTopicCommand, DeleteTopicCommand,
@@ -16,7 +15,7 @@ use tidegate_broker::state::command::{OffsetEntry, OffsetsCommitted};
 use tidegate_event_log::{Appended, Disposition, Record};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use super::model::{Fate, Lane, Sent};
+use super::model::{Fate, Lane, Sent, window_ms, window_s};
 use super::world::{Plant, Process, World, poll_until_dead};
 
 const SENDERS: u64 = 4;
@@ -31,12 +30,15 @@ pub(super) enum Waiting {
     Commit(u64, i64, oneshot::Receiver<Result<(), Refusal>>),
 }
 
+/// A batch as it was sent, and its records.
+type SentBatch = (BatchHeader, Bytes, Vec<u64>);
+
 /// An idempotent producer; it outlives the broker's process, as clients do.
 #[derive(Default)]
 pub(super) struct Producer {
     pub(super) id: i64,
     /// Next sequence and last batch, a partition each.
-    pub(super) lanes: BTreeMap<Lane, (i32, Option<(BatchHeader, Bytes, Vec<u64>)>)>,
+    pub(super) lanes: BTreeMap<Lane, (i32, Option<SentBatch>)>,
 }
 
 impl World {
@@ -48,6 +50,7 @@ impl World {
     }
 
     pub(super) fn send(&mut self, lane: Lane, claim: Option<u64>, sender: Option<u64>) -> u64 {
+        let claim = claim.filter(|_| !self.model.deleting.contains(&lane.0));
         let number = self.next_number;
         self.next_number += 1;
         self.model.sent.insert(
@@ -81,13 +84,17 @@ impl World {
             let padding = usize::try_from(self.rng.below(700)).unwrap();
             let body = batch::encode_record(&record(number, padding));
             let forgotten = self.plant == Some(Plant::ClaimsForgotten) && self.rng.chance(1, 8);
-            let claim = claim.map(|claim| NewClaim {
+            let claim = claim.map(|claim_number| NewClaim {
                 key: ClaimKey::of(
                     &[7; 16],
-                    &[claim.to_le_bytes(), u64::from(forgotten).to_le_bytes()].concat(),
+                    &[
+                        claim_number.to_le_bytes(),
+                        u64::from(forgotten).to_le_bytes(),
+                    ]
+                    .concat(),
                 ),
-                fingerprint: [u8::try_from(claim).unwrap(); 16],
-                window_s: 10_000,
+                fingerprint: [u8::try_from(claim_number).unwrap(); 16],
+                window_s: window_s(claim_number),
             });
             let record = NewRecord {
                 topic: topic.number,
@@ -112,13 +119,15 @@ impl World {
                 unclaimed.push((number, record));
                 continue;
             };
-            let now_ms = self.clock.wall_ms();
+            let now_ms = process.log.shared.log_time_ms();
             let topics = process.log.shared.topics();
             let exists = |topic| topics.by_number(topic).is_some();
             let lookup = Box::pin(runs.lookup(&self.ground.objects, claim.key, now_ms, exists));
             match self.runtime.block_on(poll_until_dead(lookup, &self.store)) {
                 Some(Ok(None)) => unclaimed.push((number, record)),
-                Some(Ok(Some(held))) => self.repeated(number, held.partition, held.offset),
+                Some(Ok(Some(held))) => {
+                    self.repeated(number, held.partition, held.offset, held.timestamp_ms);
+                }
                 // The store does not answer, or the process died: not sent.
                 Some(Err(_)) | None => self.refused(number),
             }
@@ -149,13 +158,18 @@ impl World {
     }
 
     /// A repeat names the place of the first.
-    pub(super) fn repeated(&mut self, number: u64, partition: u32, offset: i64) {
+    pub(super) fn repeated(&mut self, number: u64, partition: u32, offset: i64, timestamp_ms: i64) {
         self.refused(number);
         // The claims of a topic that is being deleted end at some moment; they are not followed.
         let Some(claim) = self.model.sent[&number].claim else {
             return;
         };
-        if let Some(first) = self.model.claims.get(&claim) {
+        if let Some((first, since)) = self.model.claims.get(&claim) {
+            if timestamp_ms >= since + window_ms(claim) {
+                // Somebody whose answer was lost has claimed it after the window.
+                self.model.claims.remove(&claim);
+                return;
+            }
             let first = &self.model.sent[first];
             assert_eq!(first.lane.1, partition, "claim {claim} is held elsewhere");
             assert_eq!(
@@ -222,6 +236,10 @@ impl World {
         if self.rng.chance(1, 3) {
             config.insert("retention.bytes".to_owned(), "9000".to_owned());
         }
+        if self.rng.chance(1, 6) {
+            config.insert("retention.ms".to_owned(), "3000".to_owned());
+        }
+        self.model.names.insert(id, name.clone());
         let (reply, answer) = oneshot::channel();
         let partitions = u32::try_from(1 + self.rng.below(3)).unwrap();
         let command = CreateTopicCommand {
@@ -244,20 +262,18 @@ impl World {
         let Some(topic) = self.rng.pick(&topics).cloned() else {
             return;
         };
-        let id = topic.id;
-        self.model.deleting.insert(id);
+        // A deletion names a name: by the time it is executed another topic may have it, if that was
+        // asked for before.
+        let named = self.model.names.iter();
+        let named = named.filter(|(_, name)| **name == *topic.name);
+        self.model.deleting.extend(named.map(|(id, _)| *id));
         // Claims end with the topic that holds them.
-        let sent = &self.model.sent;
+        let (sent, deleting) = (&mut self.model.sent, &self.model.deleting);
         self.model
             .claims
-            .retain(|_, number| sent[number].lane.0 != id);
-        for sent in self
-            .model
-            .sent
-            .values_mut()
-            .filter(|sent| sent.lane.0 == id)
-        {
-            sent.claim = None;
+            .retain(|_, (number, _)| !deleting.contains(&sent[number].lane.0));
+        for sent in sent.values_mut() {
+            sent.claim = sent.claim.filter(|_| !deleting.contains(&sent.lane.0));
         }
         let (reply, answer) = oneshot::channel();
         let command = DeleteTopicCommand {
@@ -333,7 +349,7 @@ impl World {
                     Err(_) => process.waiting.push(Waiting::Produce(numbers, answer)),
                     Ok(Ok(produced)) => {
                         for (number, offset) in numbers.iter().zip(produced.base_offset..) {
-                            self.acked(*number, offset);
+                            self.acked(*number, offset, 1_000);
                         }
                     }
                     // Its producer sends the same batch again, as clients do.
@@ -365,12 +381,12 @@ impl World {
         }
     }
 
-    pub(super) fn acked(&mut self, number: u64, offset: i64) {
+    pub(super) fn acked(&mut self, number: u64, offset: i64, timestamp_ms: i64) {
         self.note(number ^ offset.cast_unsigned());
         let twice = self.plant == Some(Plant::OffsetsTwice) && self.rng.chance(1, 10);
         let offset = if twice { (offset - 1).max(0) } else { offset };
         if self.plant != Some(Plant::ReadAhead) {
-            self.model.acked(number, offset);
+            self.model.acked(number, offset, timestamp_ms);
         }
     }
 
@@ -380,12 +396,13 @@ impl World {
             Ok(Appended {
                 place,
                 disposition: Disposition::Stored,
-            }) => self.acked(number, place.offset),
+            }) => self.acked(number, place.offset, place.timestamp_ms),
             Ok(Appended {
                 place,
                 disposition: Disposition::Repeated,
             }) => {
-                self.repeated(number, place.partition.cast_unsigned(), place.offset);
+                let partition = place.partition.cast_unsigned();
+                self.repeated(number, partition, place.offset, place.timestamp_ms);
             }
             Ok(Appended {
                 disposition: Disposition::Mismatched,

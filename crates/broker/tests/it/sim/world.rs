@@ -47,7 +47,19 @@ pub(super) struct Process {
     pub(super) waiting: Vec<Waiting>,
 }
 
+/// What goes wrong for the whole of one life.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weather {
+    /// The disk has no room for another segment.
+    full_disk: bool,
+    /// The store answers so seldom that the write-ahead log fills.
+    store_away: bool,
+    /// The wall clock is set, forth and back.
+    wild_clock: bool,
+}
+
 pub(super) struct World {
+    pub(super) weather: Weather,
     pub(super) rng: Rng,
     pub(super) plant: Option<Plant>,
     pub(super) clock: SimClock,
@@ -83,6 +95,7 @@ impl World {
             random: Arc::new(SimRandom(Mutex::new(Rng::new(rng.next())))),
         };
         Self {
+            weather: Weather::default(),
             plant,
             clock,
             disk,
@@ -129,6 +142,11 @@ impl World {
     pub(super) fn live(&mut self, last: bool) {
         let mut process = self.boot();
         self.check_everything(&process);
+        self.weather = Weather {
+            full_disk: self.rng.chance(1, 5),
+            store_away: self.rng.chance(1, 5),
+            wild_clock: self.rng.chance(1, 5),
+        };
         let steps = 150 + self.rng.below(400);
         for _ in 0..steps {
             self.step(&mut process);
@@ -267,11 +285,11 @@ impl World {
             }
         }
         let state = process.log.sequencer.state();
-        if !self.images.contains_key(&state.last_lsn) {
-            self.images.insert(state.last_lsn, state.image());
-            if self.images.len() > 4_000 {
-                self.images.pop_first();
-            }
+        self.images
+            .entry(state.last_lsn)
+            .or_insert_with(|| state.image());
+        if self.images.len() > 4_000 {
+            self.images.pop_first();
         }
         self.collect_answers(process);
     }
@@ -325,11 +343,13 @@ impl World {
                 if self.rng.chance(1, 25) {
                     self.store.die_after(self.rng.below(8));
                 }
-                self.run_history(process);
+                if !self.weather.store_away || self.rng.chance(1, 20) {
+                    self.run_history(process);
+                }
             }
             82..85 => {
                 if let Some(segment) = process.grow.pop() {
-                    let full = self.rng.chance(1, 5);
+                    let full = self.weather.full_disk || self.rng.chance(1, 5);
                     let created = !full && process.log.files.create(segment, SEGMENT_BYTES).is_ok();
                     process
                         .log
@@ -341,6 +361,9 @@ impl World {
                 let long = self.rng.chance(1, 8);
                 let ms = self.rng.below(if long { 6_000 } else { 120 });
                 self.clock.advance(Duration::from_millis(ms));
+                if self.weather.wild_clock && self.rng.chance(1, 6) {
+                    self.set_wall_clock();
+                }
                 process.log.sequencer.tick(self.now());
             }
             _ => self.read_somewhere(process),
@@ -349,6 +372,18 @@ impl World {
             process.log.sequencer.flush(self.now());
         }
         self.drain(process);
+    }
+
+    /// Sets the wall clock: by minutes mostly, by a day at times, forth or back.
+    fn set_wall_clock(&mut self) {
+        let most = if self.rng.chance(1, 4) {
+            86_400_000
+        } else {
+            600_000
+        };
+        let by = self.rng.below(most).cast_signed();
+        self.clock
+            .jump(if self.rng.chance(1, 2) { by } else { -by });
     }
 
     /// Ends all that is under way, in good order.
