@@ -34,6 +34,7 @@ sim: ## seeded faults in the embedded log; SEED=7 replays one, SEEDS=1000 tries 
 
 torture: ## what takes too long for `make test`
 	TIDEGATE_SIM_SEEDS=5000 TIDEGATE_KILLS=50 TIDEGATE_TORTURE=1 cargo test --release --locked --workspace -- --include-ignored
+	cargo run --release --locked -p tidegate-broker --example claims_scale
 
 bench: ## measure, the floor first; results in bench/results
 	bench/run
