@@ -63,8 +63,14 @@ impl Place {
         fs::write(schemas.join("parcel-moved.json"), SCHEMA).unwrap();
         let contracts = directory.path().join("contracts");
         fs::write(contracts.join("parcel-moved.yaml"), CONTRACT_YAML).unwrap();
-        fs::write(directory.path().join("tidegate.yaml"), settings).unwrap();
-        Self { directory }
+        let place = Self { directory };
+        place.settle(settings);
+        place
+    }
+
+    /// Writes other settings for the next process.
+    pub(super) fn settle(&self, settings: &str) {
+        fs::write(self.path("tidegate.yaml"), settings).unwrap();
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
