@@ -72,7 +72,11 @@ impl Broker {
         let least_bytes = 5 * sequencer::GROUP_LIMIT_BYTES as u64;
         let (segment_bytes, budget_bytes) = (options.wal_segment_bytes, options.wal_budget_bytes);
         if segment_bytes < least_bytes || budget_bytes < 2 * segment_bytes {
-            return Err(OpenError::WalTooSmall { segment_bytes, budget_bytes, least_bytes });
+            return Err(OpenError::WalTooSmall {
+                segment_bytes,
+                budget_bytes,
+                least_bytes,
+            });
         }
         let at = |path: &Path| {
             let path = path.to_owned();
