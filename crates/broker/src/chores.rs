@@ -100,7 +100,7 @@ impl Segments {
 
 /// Ends the process with the thread: a log that has lost one of its threads answers nobody, and
 /// only a new process helps.
-struct AbortOnPanic;
+pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {

@@ -139,6 +139,9 @@ async fn queue(
     }
 }
 
+/// The shortest record of format v2: seven fields of a byte each, all empty or null.
+const LEAST_RECORD_BYTES: usize = 7;
+
 fn check_batch(version: i16, topic: &Topic, records: &[u8]) -> Result<BatchHeader, Refused> {
     let limit = topic.settings.max_message_bytes;
     if records.len() > limit {
@@ -158,6 +161,17 @@ fn check_batch(version: i16, topic: &Topic, records: &[u8]) -> Result<BatchHeade
     if header.compression() == Ok(Compression::Zstd) && version < ZSTD_FROM {
         let reason = "zstd needs Produce version 7";
         return Err(Refused::new(ErrorCode::UnsupportedCompressionType, reason));
+    }
+    let body_bytes = records.len() - batch::HEADER_BYTES;
+    let possible_records = match header.compression() {
+        Ok(Compression::None) => body_bytes / LEAST_RECORD_BYTES,
+        _ if body_bytes == 0 => 0,
+        // How many a packed batch has is known when it is unpacked, and here it never is.
+        _ => usize::MAX,
+    };
+    if usize::try_from(header.record_count).is_ok_and(|count| count > possible_records) {
+        let reason = "the batch has not the bytes for as many records as it announces";
+        return Err(Refused::new(ErrorCode::InvalidRecord, reason));
     }
     if header.is_control() {
         let reason = "only the log itself writes transaction markers";

@@ -17,6 +17,7 @@ use super::files::SegmentFiles;
 use super::format::SegmentHeader;
 use super::group::{FinishedGroup, SealedGroup};
 use super::segments::{SegmentId, file_name};
+use crate::chores::AbortOnPanic;
 use crate::env::aligned::AlignedBuffer;
 
 /// A sealed group and where it goes.
@@ -189,6 +190,8 @@ struct Writer<D, F> {
 
 impl<D: Fn(WriteDone), F: Fn(&WriteFailure)> Writer<D, F> {
     fn write_all(&self, jobs: &Receiver<WriteJob>) {
+        // A writer that is gone would leave everybody waiting for its group.
+        let _guard = AbortOnPanic;
         for job in jobs {
             if self.failed.load(Ordering::SeqCst) {
                 continue;

@@ -76,6 +76,8 @@ pub(crate) fn topic_spec(contract: &EventContract) -> TopicSpec {
                 "retention.ms".to_owned(),
                 topic.retention.as_ms().to_string(),
             ),
+            // The contract promises a time; a limit by size of the log's own must not cut it short.
+            ("retention.bytes".to_owned(), "-1".to_owned()),
             ("max.message.bytes".to_owned(), max_message.to_string()),
         ]),
     }

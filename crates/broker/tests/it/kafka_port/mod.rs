@@ -117,7 +117,16 @@ async fn batches_that_cannot_be_are_refused_one_by_one() {
         tidegate_broker::batch::seal_crc(&mut batch);
         Bytes::from(batch)
     };
+    let crowded = {
+        let mut batch = good.to_vec();
+        // 2^24 records in the bytes of one: last offset delta, then count.
+        batch[23..27].copy_from_slice(&((1_i32 << 24) - 1).to_be_bytes());
+        batch[57..61].copy_from_slice(&(1_i32 << 24).to_be_bytes());
+        tidegate_broker::batch::seal_crc(&mut batch);
+        Bytes::from(batch)
+    };
     let cases = [
+        ("more records than bytes", crowded, 87),
         ("wrong checksum", changed(good.len() - 1, 0xff), 2),
         ("cut off", good.slice(..good.len() - 1), 2),
         ("no batch", Bytes::new(), 87),
