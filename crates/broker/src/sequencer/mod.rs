@@ -44,7 +44,7 @@ use crate::wal::{GroupBuilder, SegmentId, Segments, WriteJob};
 pub const GROUP_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
 /// With writes in flight, a smaller group waits for one of them to end.
-const GROUP_WORTH_A_WRITE_BYTES: usize = 64 * 1024;
+const GROUP_WORTH_A_WRITE_BYTES: usize = 12 * 1024;
 
 /// Commands that wait for room in the write-ahead log at the same time.
 const HELD_COMMANDS_LIMIT: usize = 100_000;
