@@ -2,12 +2,14 @@
 //! same answer. Well-formed attributes are `event.rs`'s matter, idempotency the gateway's. The data
 //! is parsed once; a violation names every rule that was broken and where, and repeats no value.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use serde_json::Value;
 
 use crate::event::{Event, is_json, timestamp_ms};
 use crate::model::{EventContract, MissingKey, MissingTime, OnInvalid, Ordering, SourceRule};
 use crate::path::Path;
+use crate::tree::Tree;
 
 /// More reasons help nobody; the rest is counted.
 const MAX_REASONS: usize = 32;
@@ -195,7 +197,7 @@ impl EventContract {
         })
     }
 
-    fn parse(&self, event: &Event) -> Result<Value, Violation> {
+    fn parse<'e>(&self, event: &'e Event) -> Result<Tree<'e>, Violation> {
         let on_invalid = self.ingress.on_invalid;
         let Some(data) = &event.data else {
             return Err(self.refuse(
@@ -216,7 +218,7 @@ impl EventContract {
             return Err(self.refuse(reason, on_invalid));
         }
         // The parser bounds nesting at 128, and its messages name places, not contents.
-        serde_json::from_slice(data).map_err(|error| {
+        Tree::parse(data).map_err(|error| {
             let detail = format!("is not JSON: {error}");
             self.refuse(Reason::new("#/data", detail, "schema.format"), on_invalid)
         })
@@ -238,7 +240,7 @@ impl EventContract {
         }
     }
 
-    fn key_of(&self, data: &Value, reasons: &mut Reasons) -> Option<Bytes> {
+    fn key_of(&self, data: &Tree<'_>, reasons: &mut Reasons) -> Option<Bytes> {
         let from = &self.key.from;
         let Some(value) = from.find(data) else {
             if self.key.on_missing == MissingKey::Reject {
@@ -246,10 +248,10 @@ impl EventContract {
             }
             return None;
         };
-        named(value, from, "key.from", reasons).map(Bytes::from)
+        named(value, from, "key.from", reasons).map(|key| Bytes::from(key.into_owned()))
     }
 
-    fn id_of(&self, event: &Event, data: &Value, reasons: &mut Reasons) -> Option<String> {
+    fn id_of(&self, event: &Event, data: &Tree<'_>, reasons: &mut Reasons) -> Option<String> {
         let from = self.event.id.as_ref()?;
         let Some(value) = from.find(data) else {
             reasons.push(Reason::new(from.pointer(), "required", "event.id"));
@@ -268,13 +270,13 @@ impl EventContract {
                 "event.id",
             ));
         }
-        Some(id)
+        Some(id.into_owned())
     }
 
     fn time_of(
         &self,
         event: &Event,
-        data: &Value,
+        data: &Tree<'_>,
         received_at_ms: i64,
         reasons: &mut Reasons,
     ) -> Option<i64> {
@@ -288,7 +290,7 @@ impl EventContract {
         let text = match &rules.from {
             None => event.time.as_deref(),
             Some(from) => match from.find(data) {
-                Some(Value::String(text)) => Some(text.as_str()),
+                Some(Tree::Text(text)) => Some(&**text),
                 Some(_) => Some(""),
                 None => None,
             },
@@ -342,19 +344,19 @@ fn exceeds(distance_ms: i64, limit_ms: u64) -> bool {
     u64::try_from(distance_ms).is_ok_and(|distance| distance > limit_ms)
 }
 
-/// Reads a value that names something: a text, a 64-bit integer or a flag. Other numbers lose
-/// digits in parsing, so two names could become one.
-fn named(value: &Value, from: &Path, rule: &str, reasons: &mut Reasons) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        _ => {
-            let detail = "must be a string, a 64-bit integer, or true or false";
-            reasons.push(Reason::new(from.pointer(), detail, rule));
-            None
-        }
+/// Reads a value that names something, or says that it does not.
+fn named<'d>(
+    value: &'d Tree<'_>,
+    from: &Path,
+    rule: &str,
+    reasons: &mut Reasons,
+) -> Option<Cow<'d, str>> {
+    let name = value.as_name();
+    if name.is_none() {
+        let detail = "must be a string, a 64-bit integer, or true or false";
+        reasons.push(Reason::new(from.pointer(), detail, rule));
     }
+    name
 }
 
 /// Appends a name to a JSON Pointer fragment: `~` and `/` as RFC 6901 §3 says, then percent.

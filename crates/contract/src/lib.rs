@@ -16,6 +16,7 @@ pub mod load;
 pub mod model;
 pub mod path;
 pub mod schema;
+pub mod tree;
 pub mod units;
 
 #[cfg(test)]

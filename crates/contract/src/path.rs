@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::Value;
+use crate::tree::Tree;
 
 /// What a path looks like, for the reader of contracts and for the format's own schema.
 pub(crate) const PATH_PATTERN: &str = r#"^\$(\.[^\s.$*@'"\[\]()]{1,100}){1,16}$"#;
@@ -23,12 +23,12 @@ pub struct PathError(String);
 impl Path {
     /// Returns the value at this path, or nothing if a name on the way is missing or its parent
     /// is no object. A `null` at the end counts as missing.
-    pub fn find<'v>(&self, data: &'v Value) -> Option<&'v Value> {
+    pub fn find<'v, 't>(&self, data: &'v Tree<'t>) -> Option<&'v Tree<'t>> {
         let found = self
             .names
             .iter()
-            .try_fold(data, |value, name| value.get(name.as_str()))?;
-        (!found.is_null()).then_some(found)
+            .try_fold(data, |value, name| value.get(name))?;
+        (*found != Tree::Null).then_some(found)
     }
 
     /// Returns the JSON Pointer of this path below `#/data`, as violations name it.
@@ -67,15 +67,12 @@ mod tests {
 
     #[test]
     fn a_path_names_at_most_one_value() {
-        let data = serde_json::json!({
-            "id": "a", "order": {"id": 7, "none": null}, "list": [{"id": 1}], "full-name_é": true
-        });
-        let check = |path: &str, expected: Option<Value>| {
-            assert_eq!(
-                path.parse::<Path>().unwrap().find(&data),
-                expected.as_ref(),
-                "{path}"
-            );
+        let text =
+            r#"{"id":"a","order":{"id":7,"none":null},"list":[{"id":1}],"full-name_é":true}"#;
+        let data = Tree::parse(text.as_bytes()).unwrap();
+        let check = |path: &str, expected: Option<serde_json::Value>| {
+            let path: Path = path.parse().unwrap();
+            assert_eq!(path.find(&data).map(Tree::to_value), expected, "{path}");
         };
         check("$.id", Some("a".into()));
         check("$.order.id", Some(7.into()));

@@ -12,8 +12,10 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use jsonschema::JsonType;
-use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, cmp, unique};
-use serde_json::{Map, Number, Value};
+use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, unique};
+use serde_json::{Number, Value};
+
+use crate::tree::{self, Tree};
 
 /// How many errors one event may cause before the rest is left uncounted; the demo's worst payload
 /// causes some hundreds.
@@ -47,20 +49,20 @@ pub(super) struct Data;
 /// A value of the data; without a count it may cause any number of errors.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct At<'a> {
-    value: &'a Value,
+    value: &'a Tree<'a>,
     errors: Option<&'a Errors>,
 }
 
 impl<'a> At<'a> {
     /// For questions whose answer is yes or no: they make no errors.
-    pub(super) fn unlimited(value: &'a Value) -> Self {
+    pub(super) fn unlimited(value: &'a Tree<'a>) -> Self {
         Self {
             value,
             errors: None,
         }
     }
 
-    pub(super) fn limited(value: &'a Value, errors: &'a Errors) -> Self {
+    pub(super) fn limited(value: &'a Tree<'a>, errors: &'a Errors) -> Self {
         Self {
             value,
             errors: Some(errors),
@@ -75,18 +77,21 @@ impl<'a> At<'a> {
 impl Json for Data {
     type Node<'a> = At<'a>;
     type PreparedKey = String;
-    type StringBuffer = Value;
+    type StringBuffer = Tree<'static>;
+
+    // As the library's own sorted map has it.
+    const KEYS_PER_LOOKUP: usize = 2;
 
     fn prepare_key(key: &str) -> String {
         key.to_owned()
     }
 
     fn with_string_node<T>(
-        buffer: &mut Value,
+        buffer: &mut Tree<'static>,
         string: &str,
         f: impl FnOnce(Self::Node<'_>) -> T,
     ) -> T {
-        *buffer = Value::String(string.to_owned());
+        *buffer = Tree::Text(Cow::Owned(string.to_owned()));
         f(At::unlimited(buffer))
     }
 }
@@ -97,44 +102,57 @@ impl<'a> Node<'a, Data> for At<'a> {
     type Number = &'a Number;
 
     fn as_object(&self) -> Option<Members<'a>> {
-        self.value.as_object().map(|map| Members { map, at: *self })
+        match self.value {
+            Tree::Object(list) => Some(Members { list, at: *self }),
+            _ => None,
+        }
     }
 
     fn as_array(&self) -> Option<Items<'a>> {
-        self.value
-            .as_array()
-            .map(|items| Items { items, at: *self })
+        match self.value {
+            Tree::List(items) => Some(Items { items, at: *self }),
+            _ => None,
+        }
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
-        self.value.as_str().map(Cow::Borrowed)
+        match self.value {
+            Tree::Text(text) => Some(Cow::Borrowed(text)),
+            _ => None,
+        }
     }
 
     fn as_number(&self) -> Option<&'a Number> {
-        self.value.as_number()
+        match self.value {
+            Tree::Number(number) => Some(number),
+            _ => None,
+        }
     }
 
     fn as_boolean(&self) -> Option<bool> {
-        self.value.as_bool()
+        match self.value {
+            Tree::Bool(flag) => Some(*flag),
+            _ => None,
+        }
     }
 
     fn is_null(&self) -> bool {
-        self.value.is_null()
+        matches!(self.value, Tree::Null)
     }
 
     fn json_type(&self) -> JsonType {
         match self.value {
-            Value::Null => JsonType::Null,
-            Value::Bool(_) => JsonType::Boolean,
-            Value::Number(_) => JsonType::Number,
-            Value::String(_) => JsonType::String,
-            Value::Array(_) => JsonType::Array,
-            Value::Object(_) => JsonType::Object,
+            Tree::Null => JsonType::Null,
+            Tree::Bool(_) => JsonType::Boolean,
+            Tree::Number(_) => JsonType::Number,
+            Tree::Text(_) => JsonType::String,
+            Tree::List(_) => JsonType::Array,
+            Tree::Object(_) => JsonType::Object,
         }
     }
 
     fn equals_value(&self, expected: &Value) -> bool {
-        cmp::equal(self.value, expected)
+        self.value.equals(expected)
     }
 
     /// Gives an error its number in place of the value: [`Node::equals_value`] and
@@ -156,7 +174,7 @@ impl<'a> Node<'a, Data> for At<'a> {
 /// The members of an object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Members<'a> {
-    map: &'a Map<String, Value>,
+    list: &'a [(Cow<'a, str>, Tree<'a>)],
     at: At<'a>,
 }
 
@@ -166,19 +184,19 @@ impl<'a> Object<'a, Data> for Members<'a> {
     type MembersIter = MembersIter<'a>;
 
     fn len(&self) -> usize {
-        self.map.len()
+        self.list.len()
     }
 
     fn get(&self, key: &String) -> Option<At<'a>> {
         if self.at.looks_empty() {
             return None;
         }
-        self.map.get(key).map(|value| At { value, ..self.at })
+        tree::member(self.list, key).map(|value| At { value, ..self.at })
     }
 
     fn members(&self) -> MembersIter<'a> {
         MembersIter {
-            members: self.map.iter(),
+            members: self.list.iter(),
             at: self.at,
         }
     }
@@ -186,7 +204,7 @@ impl<'a> Object<'a, Data> for Members<'a> {
 
 /// Visits the members of an object until the limit is reached.
 pub(super) struct MembersIter<'a> {
-    members: serde_json::map::Iter<'a>,
+    members: std::slice::Iter<'a, (Cow<'a, str>, Tree<'a>)>,
     at: At<'a>,
 }
 
@@ -199,14 +217,14 @@ impl<'a> Iterator for MembersIter<'a> {
         }
         self.members
             .next()
-            .map(|(name, value)| (name.as_str(), At { value, ..self.at }))
+            .map(|(name, value)| (&**name, At { value, ..self.at }))
     }
 }
 
 /// The items of a list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Items<'a> {
-    items: &'a [Value],
+    items: &'a [Tree<'a>],
     at: At<'a>,
 }
 
@@ -226,13 +244,14 @@ impl<'a> Array<'a, Data> for Items<'a> {
     }
 
     fn is_unique(&self) -> bool {
-        unique::is_unique(self.items)
+        let items: Vec<Value> = self.items.iter().map(Tree::to_value).collect();
+        unique::is_unique(&items)
     }
 }
 
 /// Visits the items of a list until the limit is reached.
 pub(super) struct ItemsIter<'a> {
-    items: std::slice::Iter<'a, Value>,
+    items: std::slice::Iter<'a, Tree<'a>>,
     at: At<'a>,
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::data::{At, Data, Errors};
 use super::reasons;
 use crate::check::Reason;
+use crate::tree::Tree;
 
 /// Schema files are written by people or generated from code; the demo's has 0.6 MB.
 pub(crate) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -221,7 +222,7 @@ impl JsonSchema {
     /// Checks data; the reasons are added to `into` and capped by it.
     pub(crate) fn check(
         &self,
-        data: &Value,
+        data: &Tree<'_>,
         into: &mut crate::check::Reasons,
     ) -> Result<(), &SchemaError> {
         let validator = self.validator()?;

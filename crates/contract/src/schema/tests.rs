@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::json::{JsonSchema, SchemaError, SchemaFile};
 use crate::check::Reasons;
+use crate::tree::Tree;
 
 fn schema(text: &str) -> Result<JsonSchema, SchemaError> {
     schema_at(text, "")
@@ -16,7 +17,8 @@ fn schema_at(text: &str, pointer: &str) -> Result<JsonSchema, SchemaError> {
 
 fn verdict(schema: &JsonSchema, data: &Value) -> String {
     let mut reasons = Reasons::default();
-    match schema.check(data, &mut reasons) {
+    let text = data.to_string();
+    match schema.check(&Tree::parse(text.as_bytes()).unwrap(), &mut reasons) {
         Ok(()) => reasons.to_string(),
         Err(error) => error.to_string(),
     }
@@ -207,7 +209,9 @@ fn the_alternative_that_was_meant_gives_the_reasons() {
 fn reasons_are_capped_and_the_rest_is_counted() {
     let schema = schema(r#"{"items": {"type": "string"}}"#).unwrap();
     let mut reasons = Reasons::default();
-    schema.check(&json!(vec![0; 100]), &mut reasons).unwrap();
+    let text = json!(vec![0; 100]).to_string();
+    let data = Tree::parse(text.as_bytes()).unwrap();
+    schema.check(&data, &mut reasons).unwrap();
     assert_eq!((reasons.len(), reasons.more_than_kept()), (32, 68));
 }
 

@@ -5,6 +5,7 @@
 //! them. Before a refusal counts, the log is asked whether the event was accepted earlier: a
 //! contract that was tightened since does not take a receipt back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use futures::future::join_all;
 use tidegate_contract::check::{Checked, Placement, Violation};
 use tidegate_contract::event::Event;
 use tidegate_contract::model::OnInvalid;
+use tidegate_contract::tree::Tree;
 use tidegate_event_log::{Append, Appended, Claim, Disposition, LogError, Outcome};
 use tokio::time::{Instant, timeout_at};
 
@@ -477,13 +479,8 @@ fn refuse(
 /// Finds the id of an event whose data broke another rule, where its contract has ids in the data.
 fn id_in_data(lane: &Lane, event: &Event) -> Option<String> {
     let path = lane.contract.event.id.as_ref()?;
-    let data: serde_json::Value = serde_json::from_slice(event.data.as_deref()?).ok()?;
-    match path.find(&data)? {
-        serde_json::Value::String(text) => Some(text.clone()),
-        serde_json::Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-        serde_json::Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    }
+    let data = Tree::parse(event.data.as_deref()?).ok()?;
+    path.find(&data)?.as_name().map(Cow::into_owned)
 }
 
 /// Says what a violation is to the caller. Bytes that are no JSON, or not even meant to be, have

@@ -9,8 +9,8 @@ use anyhow::{Context as _, ensure};
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use tidegate_contract::tree::Tree;
 use tidegate_contract::{Contracts, EventContract};
 
 macro_rules! small {
@@ -208,11 +208,9 @@ impl Delivery {
 
     /// Returns the key that its record has to have.
     pub(super) fn key(&self, contract: &EventContract) -> Option<Vec<u8>> {
-        let data: Value = serde_json::from_slice(&self.data).ok()?;
-        Some(match contract.key.from.find(&data)? {
-            Value::String(text) => text.clone().into_bytes(),
-            other => other.to_string().into_bytes(),
-        })
+        let data = Tree::parse(&self.data).ok()?;
+        let key = contract.key.from.find(&data)?.as_name()?;
+        Some(key.into_owned().into_bytes())
     }
 }
 
