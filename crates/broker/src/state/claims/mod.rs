@@ -15,7 +15,7 @@ mod runs;
 mod tests;
 mod write;
 
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 
 use bytes::{Buf, BufMut};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -29,7 +29,7 @@ pub use self::write::RunWriter;
 pub const ENTRY_BYTES: u64 = 64;
 
 /// The keyed hash of a claim's identity.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ClaimKey(pub [u8; 16]);
 
 impl ClaimKey {
@@ -48,6 +48,12 @@ impl ClaimKey {
     /// The last eight bytes: independent of the prefix, since the key is a hash.
     fn suffix(&self) -> u64 {
         u64::from_be_bytes(*self.0.last_chunk().expect("a key has sixteen bytes"))
+    }
+}
+
+impl Hash for ClaimKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.suffix());
     }
 }
 
