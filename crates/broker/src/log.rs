@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_event_log::{
-    Append, Appended, Claim, Disposition, Log, LogError, Offset, Place, Read, StoredRecord, Topic,
-    TopicSpec, Watermarks, partitioner,
+    Append, Appended, Claim, Log, LogError, Offset, Read, StoredRecord, Topic, TopicSpec,
+    Watermarks, partitioner,
 };
 use tokio::sync::oneshot;
 
@@ -15,8 +15,8 @@ use crate::object::ObjectError;
 use crate::read::fetch::ReadError;
 use crate::read::partition::{self, Partition};
 use crate::sequencer::{
-    AppendAnswer, AppendCommand, Input, LookupCommand, NewClaim, NewRecord, RECORD_OVERHEAD_BYTES,
-    Refusal,
+    self, AppendAnswer, AppendCommand, Input, LookupCommand, NewClaim, NewRecord, Placed,
+    RECORD_OVERHEAD_BYTES, Refusal,
 };
 use crate::state::claims::{self, ClaimKey};
 
@@ -39,7 +39,7 @@ const LARGEST_UNPACKED_BYTES: usize = 64 * 1024 * 1024;
 #[async_trait::async_trait]
 impl Log for Broker {
     async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, LogError>> {
-        let mut answers: Vec<Option<Result<Appended, LogError>>> = vec![None; appends.len()];
+        let mut answers: Vec<Option<Result<Placed, LogError>>> = vec![None; appends.len()];
         let mut waiting: Vec<(usize, NewRecord)> = Vec::with_capacity(appends.len());
         for (at, append) in appends.iter().enumerate() {
             match self.prepare(append) {
@@ -61,9 +61,17 @@ impl Log for Broker {
             self.append_command(waiting, &mut answers).await;
             waiting = rest;
         }
-        answers
-            .into_iter()
-            .map(|answer| answer.unwrap_or_else(|| Err(stopped())))
+        let topics = Broker::topics(self);
+        let answered = appends.into_iter().zip(answers);
+        answered
+            .map(|(append, answer)| {
+                let placed = answer.unwrap_or_else(|| Err(stopped()))?;
+                let topic = match topics.by_number(placed.topic) {
+                    Some(topic) if *topic.name != *append.topic => topic.name.clone(),
+                    _ => append.topic,
+                };
+                Ok(appended(topic, placed))
+            })
             .collect()
     }
 
@@ -72,7 +80,7 @@ impl Log for Broker {
         loop {
             let runs = self.shared().runs.load_full();
             if let Some(held) = self.claim_in_runs(&runs, &claim).await? {
-                return Ok(Some(held));
+                return Ok(self.named(held));
             }
             let (reply, answer) = oneshot::channel();
             let (key, fingerprint, runs_version) = (claim.key, claim.fingerprint, runs.version);
@@ -87,7 +95,8 @@ impl Log for Broker {
                 .map_err(|_| stopped())?;
             match answer.await.map_err(|_| stopped())? {
                 Err(Refusal::Recheck) => {}
-                found => return found.map_err(|refusal| log_error(&refusal)),
+                Ok(found) => return Ok(found.and_then(|held| self.named(held))),
+                Err(refusal) => return Err(log_error(&refusal)),
             }
         }
     }
@@ -271,7 +280,7 @@ impl Broker {
         &self,
         runs: &Arc<claims::Runs>,
         claim: &NewClaim,
-    ) -> Result<Option<Appended>, LogError> {
+    ) -> Result<Option<Placed>, LogError> {
         let topics = Broker::topics(self);
         let exists = |topic| topics.by_number(topic).is_some();
         let mut runs = runs.clone();
@@ -293,25 +302,21 @@ impl Broker {
                 }
             }
         };
-        Ok(found.map(|held| Appended {
-            place: Place {
-                partition: held.partition.cast_signed(),
-                offset: held.offset,
-                timestamp_ms: held.timestamp_ms,
-            },
-            disposition: if held.fingerprint == claim.fingerprint {
-                Disposition::Repeated
-            } else {
-                Disposition::Mismatched
-            },
-        }))
+        Ok(found.map(|held| sequencer::repeat_of(&held, claim.fingerprint)))
+    }
+
+    /// Names the topic of a claim; a claim whose topic was deleted meanwhile ended with it.
+    fn named(&self, held: Placed) -> Option<Appended> {
+        let topics = Broker::topics(self);
+        let topic = topics.by_number(held.topic)?;
+        Some(appended(topic.name.clone(), held))
     }
 
     /// Appends records in one command, after their claims were looked up in the runs.
     async fn append_command(
         &self,
         mut records: Vec<(usize, NewRecord)>,
-        answers: &mut [Option<Result<Appended, LogError>>],
+        answers: &mut [Option<Result<Placed, LogError>>],
     ) {
         loop {
             let runs = self.shared().runs.load_full();
@@ -345,8 +350,8 @@ impl Broker {
                 Ok(AppendAnswer::Recheck(again)) => {
                     records = places.into_iter().zip(again).collect();
                 }
-                Ok(AppendAnswer::Records(appended)) => {
-                    for (at, result) in places.into_iter().zip(appended) {
+                Ok(AppendAnswer::Records(placed)) => {
+                    for (at, result) in places.into_iter().zip(placed) {
                         answers[at] = Some(result.map_err(|refusal| log_error(&refusal)));
                     }
                     return;
@@ -360,6 +365,14 @@ impl Broker {
                 }
             }
         }
+    }
+}
+
+fn appended(topic: Arc<str>, placed: Placed) -> Appended {
+    Appended {
+        topic,
+        place: placed.place,
+        disposition: placed.disposition,
     }
 }
 

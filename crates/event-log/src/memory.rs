@@ -58,6 +58,7 @@ struct TopicState {
 struct Held {
     fingerprint: Fingerprint,
     topic: [u8; 16],
+    name: Arc<str>,
     place: Place,
     ends_ms: i64,
 }
@@ -106,6 +107,7 @@ impl State {
             Disposition::Mismatched
         };
         Some(Appended {
+            topic: held.name.clone(),
             place: held.place,
             disposition,
         })
@@ -139,7 +141,7 @@ impl State {
         }
         let records = self
             .topics
-            .get_mut(&append.topic)
+            .get_mut(&*append.topic)
             .and_then(|found| found.partitions.get_mut(usize::try_from(partition).ok()?))
             .expect("looked up above, under the same lock");
         let place = Place {
@@ -158,12 +160,14 @@ impl State {
             let held = Held {
                 fingerprint: claim.fingerprint,
                 topic,
+                name: append.topic.clone(),
                 place,
                 ends_ms,
             };
             self.claims.insert(claim.identity, held);
         }
         Ok(Appended {
+            topic: append.topic,
             place,
             disposition: Disposition::Stored,
         })
@@ -429,7 +433,7 @@ mod tests {
         .await
         .unwrap();
         let append = || Append {
-            topic: "t".to_owned(),
+            topic: "t".into(),
             partition: None,
             record: Default::default(),
             claim: None,
@@ -455,7 +459,7 @@ mod tests {
         .await
         .unwrap();
         let append = || Append {
-            topic: "t".to_owned(),
+            topic: "t".into(),
             partition: None,
             record: Default::default(),
             claim: None,

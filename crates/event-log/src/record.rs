@@ -1,6 +1,7 @@
 //! Records, places and claims as plain data.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -77,7 +78,7 @@ pub struct Claim {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Append {
     /// The topic's name.
-    pub topic: String,
+    pub topic: Arc<str>,
     /// The partition, or `None` to let [`crate::partitioner`] choose by the key.
     pub partition: Option<i32>,
     /// What to store.
@@ -109,8 +110,10 @@ pub enum Disposition {
 }
 
 /// The answer to an append: what became of it, and the place of the record that holds its claim.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Appended {
+    /// The topic of that place. It is another one than was asked for if the claim was made there.
+    pub topic: Arc<str>,
     /// The place of this record if it was stored, else of the one that was there first.
     pub place: Place,
     /// Which of the two it is.

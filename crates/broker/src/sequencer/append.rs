@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidegate_event_log::{Appended, Disposition, Place};
+use tidegate_event_log::{Disposition, Place};
 
 use super::durable::Answer;
 use super::{
-    AppendAnswer, AppendCommand, LookupCommand, NewClaim, NewRecord, Now, ProduceCommand, Produced,
-    Refusal, Sequencer,
+    AppendAnswer, AppendCommand, LookupCommand, NewClaim, NewRecord, Now, Placed, ProduceCommand,
+    Produced, Refusal, Sequencer,
 };
 use crate::batch::{BatchHeader, HEADER_BYTES, OpenBatch};
 use crate::read::partition::{Partition, RecentBatch};
@@ -84,7 +84,7 @@ impl Sequencer {
         self.answer_when_durable(Answer::Append(command.reply, answers));
     }
 
-    fn append_one(&mut self, record: &NewRecord, log_time_ms: i64) -> Result<Appended, Refusal> {
+    fn append_one(&mut self, record: &NewRecord, log_time_ms: i64) -> Result<Placed, Refusal> {
         let partition = self.partition(record.topic, record.partition)?;
         if let Some(claim) = &record.claim {
             if let Some(held) = self.held_claim(claim.key, log_time_ms) {
@@ -104,7 +104,8 @@ impl Sequencer {
             offset,
             timestamp_ms,
         };
-        Ok(Appended {
+        Ok(Placed {
+            topic: record.topic,
             place,
             disposition: Disposition::Stored,
         })
@@ -355,7 +356,8 @@ fn push_data(
     ));
 }
 
-fn repeat_of(held: &claims::Entry, fingerprint: [u8; 16]) -> Appended {
+/// The answer to who wants a claim that is held.
+pub fn repeat_of(held: &claims::Entry, fingerprint: [u8; 16]) -> Placed {
     let disposition = if held.fingerprint == fingerprint {
         Disposition::Repeated
     } else {
@@ -366,7 +368,11 @@ fn repeat_of(held: &claims::Entry, fingerprint: [u8; 16]) -> Appended {
         offset: held.offset,
         timestamp_ms: held.timestamp_ms,
     };
-    Appended { place, disposition }
+    Placed {
+        topic: held.topic,
+        place,
+        disposition,
+    }
 }
 
 fn entry_of(claim: &NewClaim, record: &NewRecord, offset: i64, timestamp_ms: i64) -> claims::Entry {

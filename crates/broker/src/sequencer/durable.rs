@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_event_log::Appended;
 use tokio::sync::oneshot;
 
-use super::{AppendAnswer, GROUP_WORTH_A_WRITE_BYTES, Now, Output, Produced, Refusal, Sequencer};
+use super::{
+    AppendAnswer, GROUP_WORTH_A_WRITE_BYTES, Now, Output, Placed, Produced, Refusal, Sequencer,
+};
 use crate::read::partition::{Partition, RecentBatch, Topic};
 use crate::state::CommittedGroup;
 use crate::wal::{GroupFrame, GroupPlace, SegmentId, WriteJob};
@@ -23,12 +24,9 @@ const GROW_AGAIN_AFTER_MS: u64 = 5_000;
 /// An answer that waits for durability.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Append(
-        oneshot::Sender<AppendAnswer>,
-        Vec<Result<Appended, Refusal>>,
-    ),
+    Append(oneshot::Sender<AppendAnswer>, Vec<Result<Placed, Refusal>>),
     Produce(oneshot::Sender<Result<Produced, Refusal>>, Produced),
-    Lookup(oneshot::Sender<Result<Option<Appended>, Refusal>>, Appended),
+    Lookup(oneshot::Sender<Result<Option<Placed>, Refusal>>, Placed),
     TopicCreated(oneshot::Sender<Result<Arc<Topic>, Refusal>>, Arc<Topic>),
     Done(oneshot::Sender<Result<(), Refusal>>),
     ProducerId(oneshot::Sender<Result<i64, Refusal>>, i64),

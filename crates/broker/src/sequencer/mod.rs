@@ -16,11 +16,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_event_log::{Appended, TopicConfig};
+use tidegate_event_log::{Disposition, Place, TopicConfig};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use self::append::OpenLanes;
-pub use self::append::RECORD_OVERHEAD_BYTES;
+pub use self::append::{RECORD_OVERHEAD_BYTES, repeat_of};
 pub use self::clock::LogClock;
 pub use self::command::handle_of;
 use self::durable::{Answer, Effect, InFlight};
@@ -120,9 +120,17 @@ pub struct AppendCommand {
 #[derive(Debug)]
 pub enum AppendAnswer {
     /// What became of each record, in order.
-    Records(Vec<Result<Appended, Refusal>>),
+    Records(Vec<Result<Placed, Refusal>>),
     /// Nothing was stored: a claim run was sealed meanwhile. Look the claims up in the new set.
     Recheck(Vec<NewRecord>),
+}
+
+/// What became of a record, and where it stands, or the one that was there first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Placed {
+    pub topic: u32,
+    pub place: Place,
+    pub disposition: Disposition,
 }
 
 /// One encoded record (see [`crate::batch::encode_record`]).
@@ -165,7 +173,7 @@ pub struct LookupCommand {
     pub key: ClaimKey,
     pub fingerprint: [u8; 16],
     pub runs_version: u64,
-    pub reply: oneshot::Sender<Result<Option<Appended>, Refusal>>,
+    pub reply: oneshot::Sender<Result<Option<Placed>, Refusal>>,
 }
 
 /// A topic to be created; name and settings are valid.

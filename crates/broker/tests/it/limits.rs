@@ -9,7 +9,7 @@ use tidegate_event_log::{Append, Claim, Fingerprint, Log, Record};
 
 fn append(value: usize, claim: Option<usize>) -> Append {
     Append {
-        topic: "topic".to_owned(),
+        topic: "topic".into(),
         partition: Some(0),
         record: Record {
             key: None,

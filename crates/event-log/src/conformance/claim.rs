@@ -33,7 +33,7 @@ pub(super) async fn a_repeat_gets_the_first_place(subject: Subject) {
             .await;
         let expected = Appended {
             disposition: Disposition::Repeated,
-            ..first
+            ..first.clone()
         };
         assert_eq!(repeat, Ok(expected));
     }
@@ -55,7 +55,7 @@ pub(super) async fn other_data_under_a_claim_is_a_mismatch(subject: Subject) {
         other,
         Ok(Appended {
             disposition: Disposition::Mismatched,
-            ..first
+            ..first.clone()
         })
     );
     let again = subject
@@ -65,7 +65,7 @@ pub(super) async fn other_data_under_a_claim_is_a_mismatch(subject: Subject) {
         again,
         Ok(Appended {
             disposition: Disposition::Repeated,
-            ..first
+            ..first.clone()
         })
     );
     assert_eq!(subject.all("t", 0).await.len(), 1);
@@ -162,7 +162,7 @@ pub(super) async fn a_claim_holds_across_topics(subject: Subject) {
         repeat,
         Ok(Appended {
             disposition: Disposition::Repeated,
-            ..first
+            ..first.clone()
         })
     );
     assert!(subject.all("u", 0).await.is_empty());
@@ -180,7 +180,7 @@ pub(super) async fn lookup_finds_a_claim_and_makes_none(subject: Subject) {
             found,
             Ok(Some(Appended {
                 disposition,
-                ..first
+                ..first.clone()
             }))
         );
     }

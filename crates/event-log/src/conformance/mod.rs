@@ -127,7 +127,7 @@ fn value(text: impl Into<String>) -> Record {
 
 fn to(topic: &str, partition: i32, record: Record) -> Append {
     Append {
-        topic: topic.to_owned(),
+        topic: topic.into(),
         partition: Some(partition),
         record,
         claim: None,

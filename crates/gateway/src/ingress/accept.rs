@@ -216,7 +216,7 @@ impl Gateway {
             Placement::Any => Some(lane.any_partition()),
         };
         let append = Append {
-            topic: lane.topic().to_owned(),
+            topic: lane.topic.clone(),
             partition,
             record,
             claim,
@@ -289,7 +289,7 @@ impl Gateway {
             (Plan::Store(draft), Ok(appended)) => match appended.disposition {
                 Disposition::Stored => {
                     draft.lane.counters.accepted.inc();
-                    Ok(draft.receipt(appended, false))
+                    Ok(draft.receipt(&appended, false))
                 }
                 Disposition::Repeated => self.repeat(context, draft, appended).await,
                 Disposition::Mismatched => Err(reused(draft)),
@@ -324,11 +324,11 @@ impl Gateway {
         earlier: Appended,
     ) -> Result<Receipt, Problem> {
         draft.lane.counters.repeated.inc();
-        let derived = draft.receipt(earlier, true);
+        let derived = draft.receipt(&earlier, true);
         if !draft.keyed {
             return Ok(derived);
         }
-        let read = receipt::read_back(&*self.log, draft.lane.topic(), earlier.place);
+        let read = receipt::read_back(&*self.log, &earlier.topic, earlier.place);
         match timeout_at(context.deadline, read).await {
             Ok(Ok(Some(first))) => Ok(Receipt {
                 duplicate: true,
@@ -408,14 +408,14 @@ impl Plan {
 }
 
 impl Draft {
-    fn receipt(&self, appended: Appended, duplicate: bool) -> Receipt {
+    fn receipt(&self, appended: &Appended, duplicate: bool) -> Receipt {
         Receipt {
-            id: receipt::id(self.lane.topic(), appended.place, &self.id),
+            id: receipt::id(&appended.topic, appended.place, &self.id),
             event_id: self.id.clone(),
             source: self.source.clone(),
             event_type: self.lane.event_type.clone(),
             contract: self.lane.name.clone(),
-            topic: self.lane.topic.clone(),
+            topic: appended.topic.clone(),
             place: appended.place,
             duplicate,
         }

@@ -25,7 +25,7 @@ pub(crate) struct Lane {
     pub(crate) window: Duration,
     /// Prepared values of headers.
     pub(crate) name: Bytes,
-    pub(crate) topic: Bytes,
+    pub(crate) topic: Arc<str>,
     pub(crate) version: Bytes,
     pub(crate) event_type: Bytes,
     partitions: i32,
@@ -43,14 +43,14 @@ impl Lane {
             version: Bytes::from(contract.version.to_string()),
             event_type: Bytes::from(contract.event.event_type.clone()),
             partitions: partitions.max(1),
-            topic: Bytes::from(contract.topic.name.clone()),
+            topic: contract.topic.name.as_str().into(),
             turn: AtomicUsize::new(0),
             contract: Arc::clone(contract),
         }
     }
 
     pub(crate) fn topic(&self) -> &str {
-        &self.contract.topic.name
+        &self.topic
     }
 
     /// Picks partitions by turns, for records whose place does not matter.

@@ -121,7 +121,7 @@ pub(crate) fn keep(
     }
     let record = headers.into_record(Some(lane.name.clone()), Some(original.bytes));
     let append = Append {
-        topic: TOPIC.to_owned(),
+        topic: TOPIC.into(),
         partition: Some(0),
         record,
         claim,

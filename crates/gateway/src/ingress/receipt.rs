@@ -3,6 +3,8 @@
 //! A receipt's id is its place and a hash of the event's id, so it needs no index: it is resolved
 //! by reading the log there and comparing. The id is a stable format, kept by callers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use tidegate_event_log::{Log, LogError, Place, StoredRecord};
@@ -19,7 +21,7 @@ pub(crate) struct Receipt {
     pub(crate) source: Bytes,
     pub(crate) event_type: Bytes,
     pub(crate) contract: Bytes,
-    pub(crate) topic: Bytes,
+    pub(crate) topic: Arc<str>,
     pub(crate) place: Place,
     /// Whether this event had been accepted before.
     pub(crate) duplicate: bool,
@@ -75,7 +77,7 @@ impl Receipt {
             source: header(record::CE_SOURCE)?,
             event_type: header(record::CE_TYPE)?,
             contract: header(record::CONTRACT)?,
-            topic: Bytes::copy_from_slice(topic.as_bytes()),
+            topic: topic.into(),
             place,
             duplicate: false,
         })
@@ -92,7 +94,7 @@ impl Serialize for Receipt {
                 r#type: text(&self.event_type),
             },
             contract: text(&self.contract),
-            topic: text(&self.topic),
+            topic: &self.topic,
             partition: self.place.partition,
             offset: self.place.offset,
             time: rfc3339(self.place.timestamp_ms),

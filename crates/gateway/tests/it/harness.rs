@@ -101,7 +101,19 @@ const PUSH: &str = r#"{
 
 /// Reads the contracts above, with `schema` as that of the orders.
 pub(crate) fn contracts(schema: &str) -> Contracts {
-    let files = [("all.yaml".to_owned(), CONTRACTS.to_owned())];
+    load(CONTRACTS.to_owned(), schema)
+}
+
+/// Reads the contracts above, with another topic for the orders.
+pub(crate) fn contracts_with_orders_in(topic: &str) -> Contracts {
+    let orders = "event: {type: com.example.order}\n";
+    assert!(CONTRACTS.contains(orders));
+    let moved = format!("{orders}  topic: {{name: {topic}}}\n");
+    load(CONTRACTS.replace(orders, &moved), ORDER)
+}
+
+fn load(text: String, schema: &str) -> Contracts {
+    let files = [("all.yaml".to_owned(), text)];
     let schemas = |path: &str| match path {
         "order.json" => Some(schema.to_owned()),
         "push.json" => Some(PUSH.to_owned()),

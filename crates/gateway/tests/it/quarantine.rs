@@ -17,17 +17,17 @@ async fn an_invalid_event_is_kept_with_every_reason() {
           "type": "/problems/contract-violation",
           "title": "The event breaks its contract",
           "status": 422,
-          "detail": "`#/data/total` must be an integer, and 1 more; contract `orders` 1.2.0",
+          "detail": "`#/data/customer` must be a string, and 1 more; contract `orders` 1.2.0",
           "instance": "[instance]",
           "errors": [
             {
-              "pointer": "#/data/total",
-              "detail": "must be an integer",
+              "pointer": "#/data/customer",
+              "detail": "must be a string",
               "rule": "schema:type"
             },
             {
-              "pointer": "#/data/customer",
-              "detail": "must be a string",
+              "pointer": "#/data/total",
+              "detail": "must be an integer",
               "rule": "schema:type"
             }
           ],
@@ -63,13 +63,13 @@ async fn an_invalid_event_is_kept_with_every_reason() {
           "size_bytes": 34,
           "reasons": [
             {
-              "pointer": "#/data/total",
-              "detail": "must be an integer",
+              "pointer": "#/data/customer",
+              "detail": "must be a string",
               "rule": "schema:type"
             },
             {
-              "pointer": "#/data/customer",
-              "detail": "must be a string",
+              "pointer": "#/data/total",
+              "detail": "must be an integer",
               "rule": "schema:type"
             }
           ],

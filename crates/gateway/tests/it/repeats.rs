@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::harness::{contracts, start};
+use crate::harness::{contracts, contracts_with_orders_in, start};
 
 #[tokio::test]
 async fn a_repeat_gets_the_first_receipt() {
@@ -137,4 +137,19 @@ async fn a_contract_tightened_since_takes_no_receipt_back() {
     // Other data under the key is judged, and kept, by itself.
     let other = gateway.order("o-1", "{\"total\":6}").await;
     assert!(other.problem("contract-violation", 422).json["quarantine"].is_string());
+}
+
+#[tokio::test]
+async fn a_repeat_names_the_topic_it_was_stored_in() {
+    let gateway = start().await;
+    let first = gateway.order("o-1", "{\"total\":5}").await;
+    let keyed = gateway.plain("orders", Some("k"), "{\"total\":5}").await;
+    let moved = contracts_with_orders_in("orders.moved");
+    gateway.gateway.replace_contracts(&moved).await.unwrap();
+    let repeat = gateway.order("o-1", "{\"total\":5}").await;
+    assert_eq!(repeat.accepted(true).receipt(), first.receipt());
+    let repeat = gateway.plain("orders", Some("k"), "{\"total\":5}").await;
+    assert_eq!(repeat.accepted(true).receipt(), keyed.receipt());
+    let new = gateway.order("o-2", "{\"total\":5}").await;
+    assert_eq!(new.accepted(false).json["topic"], "orders.moved");
 }

@@ -8,11 +8,11 @@ use tidegate_broker::batch::{self, BatchHeader, HEADER_BYTES, OpenBatch};
 use tidegate_broker::read::partition::{Partition, Topic};
 use tidegate_broker::sequencer::{
     AppendAnswer, AppendCommand, CommitOffsetsCommand, CreateTopicCommand, DeleteTopicCommand,
-    Input, NewClaim, NewRecord, ProduceCommand, Produced, Refusal,
+    Input, NewClaim, NewRecord, Placed, ProduceCommand, Produced, Refusal,
 };
 use tidegate_broker::state::claims::ClaimKey;
 use tidegate_broker::state::command::{OffsetEntry, OffsetsCommitted};
-use tidegate_event_log::{Appended, Disposition, Record};
+use tidegate_event_log::{Disposition, Record};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::model::{Fate, Lane, Sent, window_ms, window_s};
@@ -390,21 +390,23 @@ impl World {
         }
     }
 
-    pub(super) fn appended(&mut self, number: u64, answer: Result<Appended, Refusal>) {
+    pub(super) fn appended(&mut self, number: u64, answer: Result<Placed, Refusal>) {
         match answer {
             Err(_) => self.refused(number),
-            Ok(Appended {
+            Ok(Placed {
                 place,
                 disposition: Disposition::Stored,
+                ..
             }) => self.acked(number, place.offset, place.timestamp_ms),
-            Ok(Appended {
+            Ok(Placed {
                 place,
                 disposition: Disposition::Repeated,
+                ..
             }) => {
                 let partition = place.partition.cast_unsigned();
                 self.repeated(number, partition, place.offset, place.timestamp_ms);
             }
-            Ok(Appended {
+            Ok(Placed {
                 disposition: Disposition::Mismatched,
                 ..
             }) => {
