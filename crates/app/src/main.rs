@@ -10,7 +10,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::usage(&error),
+    };
     let ui = cli.ui();
     match cli.run(&ui) {
         Ok(()) => ExitCode::SUCCESS,

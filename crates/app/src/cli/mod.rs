@@ -13,8 +13,9 @@ mod serve;
 mod topic;
 
 use std::future::Future;
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use self::failure::{Exit, Failure};
@@ -77,6 +78,32 @@ enum Command {
     Log(log::Log),
     /// Check whether this machine can run tidegate.
     Doctor(doctor::Doctor),
+}
+
+/// Prints what the command line's reader says: help, version, or how it was used wrongly. A machine
+/// that asked for JSON is answered in JSON, also where the rest of its line cannot be read.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let given = Cli::command().ignore_errors(true).try_get_matches();
+    let format = given
+        .ok()
+        .and_then(|given| given.try_get_one("output").ok().flatten().copied());
+    match format {
+        Some(format @ (Format::Json | Format::Ndjson)) if error.use_stderr() => {
+            let text = error.render().to_string();
+            let mut lines = text.lines().filter(|line| !line.is_empty());
+            let first = lines.next().unwrap_or_default();
+            let message = first.strip_prefix("error: ").unwrap_or(first);
+            let rest: Vec<&str> = lines.map(str::trim).collect();
+            let failure = Failure::new(Exit::Usage, message).with_hint(rest.join("; "));
+            Ui::new(format, Progress::None, Color::Never).failure(&failure);
+            ExitCode::from(failure.exit as u8)
+        }
+        // Where it cannot be printed there is nobody to tell.
+        _ => {
+            drop(error.print());
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8))
+        }
+    }
 }
 
 impl Cli {

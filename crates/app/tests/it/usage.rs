@@ -45,6 +45,23 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
+fn wrong_usage_is_json_for_who_asked_for_json() {
+    for arguments in [
+        ["-o", "json", "serve", "--dta", "x"],
+        ["serve", "--dta", "x", "--output", "json"],
+        ["serve", "--dta", "x", "--output=ndjson", "--color=always"],
+    ] {
+        let ran = run(&arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");
+        let told: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+        let error = &told["error"];
+        assert_eq!(error["message"], "unexpected argument '--dta' found");
+        assert_eq!(error["exit"], 2);
+    }
+    assert_eq!(run(&["-o", "json", "--version"]).code, 0);
+}
+
+#[test]
 fn settings_that_are_wrong_are_told_with_their_place() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
