@@ -15,7 +15,7 @@ mod topic;
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use tracing_subscriber::EnvFilter;
 
 use self::failure::{Exit, Failure};
@@ -83,10 +83,7 @@ enum Command {
 /// Prints what the command line's reader says: help, version, or how it was used wrongly. A machine
 /// that asked for JSON is answered in JSON, also where the rest of its line cannot be read.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let given = Cli::command().ignore_errors(true).try_get_matches();
-    let format = given
-        .ok()
-        .and_then(|given| given.try_get_one("output").ok().flatten().copied());
+    let format = asked_format(std::env::args().skip(1));
     match format {
         Some(format @ (Format::Json | Format::Ndjson)) if error.use_stderr() => {
             let text = error.render().to_string();
@@ -104,6 +101,23 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8))
         }
     }
+}
+
+/// Finds the format in a command line that cannot be read as a whole.
+fn asked_format(arguments: impl Iterator<Item = String>) -> Option<Format> {
+    let mut value_follows = false;
+    let mut found = None;
+    for argument in arguments.take_while(|argument| argument != "--") {
+        let value = match argument.as_str() {
+            value if value_follows => Some(value),
+            text => text.strip_prefix("--output=").or(text.strip_prefix("-o")),
+        };
+        found = value
+            .and_then(|value| Format::from_str(value, false).ok())
+            .or(found);
+        value_follows = argument == "-o" || argument == "--output";
+    }
+    found
 }
 
 impl Cli {
