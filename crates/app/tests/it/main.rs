@@ -11,5 +11,6 @@ mod crash;
 mod demo;
 mod doctor;
 mod program;
+mod reference;
 mod serve;
 mod usage;

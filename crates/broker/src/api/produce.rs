@@ -1,4 +1,4 @@
-//! Produce (0), versions 3-13 (advertised from 0): record batches into the log.
+//! Produce (0), versions 3-13: record batches into the log. Advertised from 0.
 //!
 //! Every batch is checked here, once, by its header and CRC; records are not opened. All batches of
 //! a request are queued before the next request is looked at, so that a pipeline keeps its order;

@@ -1,0 +1,127 @@
+//! The pages of `docs/reference` that are made from the code: what they say is what the binary says.
+//! `UPDATE_REFERENCE=1 cargo test -p tidegate --test it reference` writes them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+
+use tempfile::tempdir;
+use tidegate_broker::api::APIS;
+
+use crate::program::{Served, root, run};
+
+const MADE: &str =
+    "<!-- Made from the code by crates/app/tests/it/reference.rs; edit that, not this. -->";
+
+fn check(page: &str, text: &str) {
+    let path = root().join("docs/reference").join(page);
+    let text = format!("{MADE}\n{text}");
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "docs/reference/{page} is not what the code says; write it with \
+         `UPDATE_REFERENCE=1 cargo test -p tidegate --test it reference`"
+    );
+}
+
+#[test]
+fn the_command_line() {
+    let mut page = String::from("# The command line\n");
+    let mut paths = vec![Vec::new()];
+    while let Some(path) = paths.pop() {
+        let help = run(&[&path[..], &["-h"]].concat()).stdout;
+        let name = [&["tidegate"], &path[..]].concat().join(" ");
+        write!(page, "\n## `{name}`\n\n```text\n{}\n```\n", help.trim()).unwrap();
+        let commands = help.split_once("\nCommands:\n").map(|(_, rest)| rest);
+        let commands = commands.and_then(|rest| rest.split("\n\n").next());
+        let names = commands.unwrap_or_default().lines().rev();
+        for name in names.filter_map(|line| line.split_whitespace().next()) {
+            // A line that goes on from the one above begins far to the right.
+            if help.contains(&format!("\n  {name} ")) {
+                let name: &'static str = name.to_owned().leak();
+                paths.push([&path[..], &[name]].concat());
+            }
+        }
+    }
+    check("cli.md", &page);
+}
+
+#[test]
+fn the_settings() {
+    let file = fs::read_to_string(root().join("crates/app/src/tidegate.default.yaml")).unwrap();
+    check(
+        "settings.md",
+        &format!("# The settings of `tidegate serve`\n\n```yaml\n{file}```\n"),
+    );
+}
+
+#[test]
+fn the_metrics() {
+    let data = tempdir().unwrap();
+    let served = Served::start(data.path(), &["--contracts", "examples/small/contracts"]);
+    let ops = served.ready.split("ops=").nth(1).unwrap().trim();
+    let mut stream = TcpStream::connect(ops).unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {ops}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let mut page = String::from(
+        "# The metrics\n\nAt `/metrics` of the operations door, in Prometheus' text form.\n\n| name | type | what |\n|---|---|---|\n",
+    );
+    for line in answer.lines() {
+        let Some((name, help)) = line
+            .strip_prefix("# HELP ")
+            .and_then(|line| line.split_once(' '))
+        else {
+            continue;
+        };
+        let kind = answer.lines().find_map(|line| {
+            let (typed, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+            (typed == name).then_some(kind)
+        });
+        writeln!(page, "| `{name}` | {} | {help} |", kind.unwrap()).unwrap();
+    }
+    assert!(page.contains("counter"), "{answer}");
+    check("metrics.md", &page);
+}
+
+/// The headers of the files that serve Kafka's APIs.
+fn headers(folder: &Path, into: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            headers(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let code = fs::read_to_string(&path).unwrap();
+            let lines = code.lines().map_while(|line| line.strip_prefix("//!"));
+            into.push(lines.map(str::trim).collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+#[test]
+fn the_kafka_apis() {
+    let mut found = Vec::new();
+    headers(&root().join("crates/broker/src/api"), &mut found);
+    let mut page = String::from(
+        "# The Kafka port, API by API\n\nVersions that are served, and every departure from what Apache Kafka does.\n",
+    );
+    for api in APIS {
+        let (name, key) = (api.name, api.key);
+        let title = format!("{name} ({key}), versions {}-{}", api.least, api.most);
+        let header = found
+            .iter()
+            .find(|header| header.starts_with(&title))
+            .unwrap_or_else(|| panic!("no file in `api` begins with `//! {title}`"));
+        let text = header[title.len()..].trim_start_matches([':', ' ']);
+        let (first, rest) = text.split_at(1);
+        let first = first.to_uppercase();
+        write!(page, "\n## {title}\n\n{first}{rest}\n").unwrap();
+    }
+    check("kafka-apis.md", &page);
+}
