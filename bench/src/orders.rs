@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use anyhow::{Context, Result, bail};
+
 /// Bytes of an event's data.
 pub const BODY_BYTES: usize = 1024;
 /// How many different keys the events have.
@@ -84,6 +86,20 @@ impl Orders {
         let mut expected = [0; BODY_BYTES];
         self.write_body(number, &mut expected);
         (expected == body && key == Some(&self.key(number)[..])).then_some(number)
+    }
+
+    /// As [`Orders::number_of`], of a record that must be an event of this run.
+    ///
+    /// # Errors
+    /// A record that was not sent so, or a number that is beyond all that is ever sent.
+    pub fn known(&self, key: Option<&[u8]>, body: &[u8]) -> Result<u64> {
+        let number = self
+            .number_of(key, body)
+            .context("the log holds a record that was not sent so")?;
+        if number > 1 << 32 {
+            bail!("the log holds an event number that was not sent");
+        }
+        Ok(number)
     }
 }
 

@@ -6,7 +6,6 @@
 //! the moment it was due, so a server that stalls is not spared the events that had to wait
 //! (coordinated omission).
 
-mod answer;
 mod request;
 mod worker;
 

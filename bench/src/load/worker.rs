@@ -16,9 +16,9 @@ use rustix::time::{
     timerfd_settime,
 };
 
-use super::answer::status_of;
 use super::request::Template;
 use super::{Clock, Form, Plan, Tally};
+use crate::answer::Answer;
 use crate::orders::Orders;
 use crate::outcome;
 
@@ -286,8 +286,8 @@ impl<'a> Worker<'a> {
                 Ok(0) => return self.broke(token),
                 Ok(bytes) => {
                     connection.received += bytes;
-                    let whole = status_of(&connection.answer[..connection.received]);
-                    if let Some(status) = whole? {
+                    let whole = Answer::read(&connection.answer[..connection.received])?;
+                    if let Some(Answer { status, .. }) = whole {
                         return self.answered(token, status);
                     }
                 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::samples::Samples;
+use crate::suites::answers::CASES;
 
 /// One aim and what became of it.
 #[derive(Debug, Serialize)]
@@ -42,6 +43,9 @@ const LIBRDKAFKA: &str = "the same, librdkafka";
 const ACK: &str = "durable ack at 2,000 records/s";
 const CONSUME: &str = "consume";
 const REST: &str = "memory at rest, start to ready";
+const ANSWERS: &str = "a true answer, whatever is down";
+/// How long a caller waits for the truth at the most.
+const ANSWER_LIMIT_S: f64 = 5.0;
 
 macro_rules! aim {
     ($work:ident, $text:literal, $ours:expr, $theirs:expr, $bound:expr) => {
@@ -131,7 +135,34 @@ pub(crate) fn verdicts(samples: &Samples, write_ms: impl Fn(&str) -> Option<f64>
         Some(50.0),
         Bound::AtMost(1.0),
     ));
+    verdicts.extend(answers(samples));
     verdicts
+}
+
+/// The worst of all cases; not measured unless every case was.
+fn answers(samples: &Samples) -> [Verdict; 2] {
+    let ours = |value: &str| -> Option<Vec<f64>> {
+        let cases = CASES.into_iter().filter(|case| case.is_of_tidegate());
+        cases
+            .map(|case| samples.median("answers", case.target(), value))
+            .collect()
+    };
+    let slowest = ours("slowest_s").and_then(|all| all.into_iter().reduce(f64::max));
+    let wrong = ["untrue", "doubles", "lost"].map(ours);
+    let wrong: Option<f64> = wrong.into_iter().flatten().flatten().reduce(|a, b| a + b);
+    let limit = Some(ANSWER_LIMIT_S);
+    let text = "the slowest answer ≤ 5 s";
+    [
+        verdict(ANSWERS, text.to_owned(), slowest, limit, Bound::AtMost(1.0)),
+        Verdict {
+            work: ANSWERS,
+            aim: "untrue answers, events stored twice or never: none".to_owned(),
+            ours: wrong,
+            theirs: Some(0.0),
+            ratio: None,
+            reached: wrong.map(|count| count == 0.0),
+        },
+    ]
 }
 
 fn verdict(

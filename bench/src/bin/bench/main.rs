@@ -29,6 +29,7 @@ const DISK_GIB: u64 = 30;
 enum Suite {
     Floor,
     Rest,
+    Answers,
     Http64,
     Http256,
     Batch100,
@@ -161,11 +162,14 @@ fn measure(
     if wanted(Suite::Rest) {
         suites::rest(places, samples, effort)?;
     }
+    if wanted(Suite::Answers) {
+        suites::answers::answers(places, samples);
+    }
     if !arguments.only.is_empty()
         && arguments
             .only
             .iter()
-            .all(|suite| matches!(suite, Suite::Floor | Suite::Rest))
+            .all(|suite| matches!(suite, Suite::Floor | Suite::Rest | Suite::Answers))
     {
         return Ok(floor);
     }
@@ -188,7 +192,7 @@ fn measure(
             continue;
         }
         match suite {
-            Suite::Floor | Suite::Rest => {}
+            Suite::Floor | Suite::Rest | Suite::Answers => {}
             Suite::Http64 => suites.http(http("http64", 64))?,
             Suite::Http256 => suites.http(http("http256", 256))?,
             Suite::Batch100 => suites.http(Http {

@@ -122,7 +122,7 @@ impl Samples {
                 .unwrap_or_default()
         };
         eprintln!(
-            "bench: {:<16} {:<17} {}{}{}{}{}{}",
+            "bench: {:<16} {:<17} {}{}{}{}{}{}{}{}{}",
             sample.row,
             sample.target,
             sample.repetition,
@@ -130,6 +130,9 @@ impl Samples {
             figure("p99_ms", " ms p99"),
             figure("cpu_s", " CPU s"),
             figure("rss_mib", " MiB"),
+            figure("slowest_s", " s slowest"),
+            figure("untrue", " untrue"),
+            figure("doubles", " twice"),
             if sample.problems.is_empty() {
                 String::new()
             } else {

@@ -2,6 +2,7 @@
 //! with every repetition; the disk is synced before each, so that nobody pays for the pages that
 //! another left behind; afterwards the log is asked what it holds.
 
+pub(crate) mod answers;
 mod consume;
 mod floor;
 mod http;
