@@ -4,6 +4,7 @@
 mod aims;
 mod lab;
 mod machine;
+mod peers;
 mod report;
 mod samples;
 mod suites;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::aims::{self, Verdict};
 use crate::machine::Machine;
+use crate::peers;
 use crate::samples::{Samples, number};
 
 pub(crate) struct Report<'a> {
@@ -176,6 +177,7 @@ impl Report<'_> {
                 self.write_row(out, row)?;
             }
         }
+        peers::write(out, self.samples)?;
         self.write_failures(out)
     }
 
