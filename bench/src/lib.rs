@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod call;
+pub mod follow;
 pub mod kafka;
 pub mod load;
 pub mod orders;

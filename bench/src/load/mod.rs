@@ -12,7 +12,7 @@ mod worker;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
@@ -54,8 +54,16 @@ pub struct Plan {
 #[derive(Clone, Copy)]
 struct Clock {
     start: Instant,
+    /// When it starts, in microseconds since 1970.
+    start_us: u64,
     from: Instant,
     to: Instant,
+}
+
+impl Clock {
+    fn unix_us(&self, at: Instant) -> u64 {
+        self.start_us + at.saturating_duration_since(self.start).as_micros() as u64
+    }
 }
 
 /// What a thread saw.
@@ -75,10 +83,13 @@ struct Tally {
 /// If it cannot be started, or the server breaks off all the time; what a server answers is no
 /// error but a problem of the outcome.
 pub fn run(plan: &Plan) -> Result<Outcome> {
-    let start = Instant::now() + Duration::from_millis(20);
+    const SOON: Duration = Duration::from_millis(20);
+    let start = Instant::now() + SOON;
+    let start_us = (SystemTime::now() + SOON).duration_since(SystemTime::UNIX_EPOCH)?;
     let from = start + plan.warm_up;
     let clock = Clock {
         start,
+        start_us: start_us.as_micros() as u64,
         from,
         to: from + plan.window,
     };

@@ -1,7 +1,7 @@
 //! What a request looks like: its bytes are made once, ids and data are patched in.
 
 use super::{Form, Plan};
-use crate::orders::{BODY_BYTES, EVENT_SOURCE, EVENT_TYPE, ID_BYTES, Orders};
+use crate::orders::{self, BODY_BYTES, EVENT_SOURCE, EVENT_TYPE, ID_BYTES, Orders};
 
 /// A request's bytes, and where the events' ids and data stand in it.
 pub(super) struct Template {
@@ -55,17 +55,21 @@ impl Template {
         self.bodies.len() as u64
     }
 
-    /// Writes the events `number`, `number + step`, … into the bytes of a request; returns the
-    /// number after them.
+    /// Writes the events `first`, `first + step`, … into the bytes of a request, all due at the same
+    /// moment; returns the number after them.
     pub(super) fn fill(
         &self,
         orders: &Orders,
-        mut number: u64,
+        first: u64,
         step: u64,
+        due_us: u64,
         request: &mut [u8],
     ) -> u64 {
+        let mut number = first;
         for (index, &at) in self.bodies.iter().enumerate() {
-            orders.write_body(number, &mut request[at..at + BODY_BYTES]);
+            let body = &mut request[at..at + BODY_BYTES];
+            orders.write_body(number, body);
+            orders::stamp(due_us, body);
             // A plain body is alone.
             if let Some(&at) = self.ids.get(index) {
                 orders.write_id(number, &mut request[at..]);

@@ -235,9 +235,10 @@ impl<'a> Worker<'a> {
     fn send(&mut self, token: usize, due: Instant) -> Result<()> {
         let connection = &mut self.connections[token];
         let request = &mut connection.request;
+        let due_us = self.clock.unix_us(due);
         self.number = self
             .template
-            .fill(&self.orders, self.number, self.step, request);
+            .fill(&self.orders, self.number, self.step, due_us, request);
         connection.sent = 0;
         connection.received = 0;
         connection.busy = true;

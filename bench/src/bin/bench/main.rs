@@ -186,6 +186,7 @@ fn measure(
         connections,
         batch: None,
         rate: None,
+        follow: false,
         targets: &["tidegate", "baseline", "baseline-fsynced", "bare"],
     };
     for suite in Suite::value_variants() {

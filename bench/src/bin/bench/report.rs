@@ -42,6 +42,17 @@ const HTTP: &[Column] = &[
     ("rss_mib", "RSS MiB"),
     ("strangers_cpus", "strangers"),
 ];
+const HALF: &[Column] = &[
+    ("events_per_s", "events/s"),
+    ("p50_ms", "p50 ms"),
+    ("p95_ms", "p95 ms"),
+    ("p99_ms", "p99 ms"),
+    ("out_p50_ms", "to the consumer: p50 ms"),
+    ("out_p95_ms", "p95 ms"),
+    ("out_p99_ms", "p99 ms"),
+    ("cpu_s", "servers' CPU s"),
+    ("strangers_cpus", "strangers"),
+];
 const THROUGHPUT: &[Column] = &[
     ("events_per_s", "records/s"),
     ("cpu_s", "server's CPU s"),
@@ -90,7 +101,7 @@ const ROWS: &[Row] = &[
     Row { name: "batch100", title: "HTTP, 100 events a request, 16 connections", columns: HTTP },
     Row { name: "http-rate", title: "HTTP, 2,000 events/s on 64 connections, times from when an event was due", columns: HTTP },
     Row { name: "saturation", title: "HTTP, 64 connections, to find the saturation", columns: HTTP },
-    Row { name: "http-half", title: "HTTP, half of tidegate's events/s at 64 connections, times from when an event was due", columns: HTTP },
+    Row { name: "http-half", title: "HTTP, half of tidegate's events/s at 64 connections, a Kafka consumer reads along, times from when an event was due", columns: HALF },
     Row { name: "java", title: "Kafka produce, producer-perf-test, client defaults, 1 KiB, one partition", columns: THROUGHPUT },
     Row { name: "java-256k", title: "The same with batch.size=262144", columns: THROUGHPUT },
     Row { name: "librdkafka", title: "Kafka produce, librdkafka, idempotent, 1 KiB, 10,000 keys, one partition", columns: THROUGHPUT },

@@ -1,6 +1,9 @@
 //! HTTP events to receipts.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
+use tidegate_bench::follow::{Followed, Follower};
 use tidegate_bench::kafka::{self, Ends};
 use tidegate_bench::orders::Orders;
 
@@ -17,6 +20,8 @@ pub(crate) struct Http<'a> {
     pub(crate) connections: usize,
     pub(crate) batch: Option<usize>,
     pub(crate) rate: Option<f64>,
+    /// Whether a Kafka consumer reads along.
+    pub(crate) follow: bool,
     pub(crate) targets: &'a [&'a str],
 }
 
@@ -76,8 +81,20 @@ impl Suites<'_> {
         watch(&mut load, &lab.watched());
         let before = ends(topic)?;
         settle();
+        let follower = match topic {
+            Some(topic) if http.follow => {
+                // The consumer is in this process, and no stranger.
+                load.args(["--watch", &format!("consumer={}", std::process::id())]);
+                let warm_up = Duration::from_secs_f64(WARM_UP_S);
+                Some(Follower::start(bootstrap, topic, &before, warm_up)?)
+            }
+            _ => None,
+        };
         let outcome = self.outcome(&mut load, seconds)?;
         sample.take(&outcome);
+        if let Some(follower) = follower {
+            take_followed(sample, &follower.finish(outcome.acked)?);
+        }
         let Some(topic) = topic else {
             return Ok(());
         };
@@ -99,6 +116,7 @@ impl Suites<'_> {
                     connections: 64,
                     batch: None,
                     rate: None,
+                    follow: false,
                     targets: &["tidegate"],
                 })?;
                 self.effort = effort;
@@ -116,7 +134,21 @@ impl Suites<'_> {
             connections: 64,
             batch: None,
             rate: Some((saturation / 2.0).round()),
+            follow: true,
             targets: &["tidegate", "baseline"],
         })
+    }
+}
+
+fn take_followed(sample: &mut Sample, followed: &Followed) {
+    let acked = sample.values.get("acked").copied().unwrap_or(0.0);
+    if followed.records as f64 != acked {
+        let problem = format!("the consumer had {} of {acked} events", followed.records);
+        sample.problems.push(problem);
+    }
+    if let Some(latency) = &followed.latency {
+        sample.set("out_p50_ms", latency.p50_ms);
+        sample.set("out_p95_ms", latency.p95_ms);
+        sample.set("out_p99_ms", latency.p99_ms);
     }
 }

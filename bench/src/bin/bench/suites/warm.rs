@@ -42,6 +42,7 @@ impl Suites<'_> {
                 connections: 256,
                 batch: None,
                 rate: None,
+                follow: false,
                 targets: &[],
             };
             let jvm = JvmUse::start(self.lab);
