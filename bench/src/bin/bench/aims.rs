@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::samples::Samples;
-use crate::suites::answers::CASES;
+use crate::suites::answers;
 
 /// One aim and what became of it.
 #[derive(Debug, Serialize)]
@@ -149,7 +149,7 @@ pub(crate) fn verdicts(samples: &Samples, write_ms: impl Fn(&str) -> Option<f64>
         let (aim, limit) = (aim.to_owned(), Some(limit_ms));
         verdicts.push(verdict(HALF, aim, ours, limit, Bound::AtMost(1.0)));
     }
-    verdicts.extend(answers(samples));
+    verdicts.extend(true_answers(samples));
     for (work, aim) in NOT_HERE {
         verdicts.push(verdict(
             work,
@@ -165,10 +165,10 @@ pub(crate) fn verdicts(samples: &Samples, write_ms: impl Fn(&str) -> Option<f64>
 }
 
 /// The worst of all cases; not measured unless every case was.
-fn answers(samples: &Samples) -> [Verdict; 2] {
+fn true_answers(samples: &Samples) -> [Verdict; 2] {
     let ours = |value: &str| -> Option<Vec<f64>> {
-        let cases = CASES.into_iter().filter(|case| case.is_of_tidegate());
-        cases
+        answers::OURS
+            .iter()
             .map(|case| samples.median("answers", case.target(), value))
             .collect()
     };

@@ -234,6 +234,8 @@ impl Drop for Kafka<'_> {
 pub(crate) struct Lab<'a> {
     pub(crate) places: &'a Places,
     pub(crate) tidegate: Option<Server>,
+    /// Why there is no tidegate.
+    pub(crate) missing: Option<String>,
     pub(crate) baseline: Server,
     pub(crate) bare: Server,
     pub(crate) kafka: Kafka<'a>,
@@ -246,16 +248,15 @@ impl<'a> Lab<'a> {
         let mut bare = places.program("bare");
         bare.args(["--listen", &format!("127.0.0.1:{}", free_ports(1)?[0])]);
         let bare = Server::start(places, "bare", &bare)?;
-        let tidegate = match places.tidegate.is_file() {
-            true => Some(start_tidegate(places, "tidegate-data")?),
-            false => {
-                eprintln!("bench: no tidegate binary, so its rows are left out");
-                None
-            }
+        // Without it the others are measured all the same.
+        let (tidegate, missing) = match start_tidegate(places, "tidegate-data") {
+            Ok(tidegate) => (Some(tidegate), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
         };
         Ok(Self {
             places,
             tidegate,
+            missing,
             baseline,
             bare,
             kafka,
@@ -296,6 +297,9 @@ pub(crate) fn start_tidegate(places: &Places, data: &str) -> Result<Server> {
 
 /// Makes the command that starts it, on free ports that stay the same when it is started again.
 pub(crate) fn tidegate_command(places: &Places, data: &Path) -> Result<Command> {
+    if !places.tidegate.is_file() {
+        bail!("there is no `{}`", places.tidegate.display());
+    }
     let ports = free_ports(3)?;
     let mut command = Command::new(&places.tidegate);
     command

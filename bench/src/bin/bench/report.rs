@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::aims::{self, Verdict};
 use crate::machine::Machine;
 use crate::peers;
+use crate::plan::Plan;
 use crate::samples::{Samples, number};
 
 pub(crate) struct Report<'a> {
@@ -18,7 +19,7 @@ pub(crate) struct Report<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) load_before: String,
     pub(crate) load_after: String,
-    pub(crate) minutes: f64,
+    pub(crate) plan: &'a Plan,
     pub(crate) floor: Option<Value>,
     pub(crate) samples: &'a Samples,
 }
@@ -133,7 +134,8 @@ impl Report<'_> {
             "command": self.command,
             "repeat": self.repeat,
             "seconds": self.seconds,
-            "minutes": self.minutes,
+            "minutes": self.plan.minutes(),
+            "suites": self.plan.done,
             "machine": self.machine,
             "load_before": self.load_before,
             "load_after": self.load_after,
@@ -154,7 +156,8 @@ impl Report<'_> {
         writeln!(
             out,
             "`{}`, {:.0} minutes. How to read it: ../README.md.\n",
-            self.command, self.minutes
+            self.command,
+            self.plan.minutes()
         )?;
         for line in self.machine.lines() {
             writeln!(out, "- {line}")?;
@@ -331,10 +334,14 @@ impl Report<'_> {
             .iter()
             .filter(|sample| !sample.problems.is_empty())
             .collect();
-        if failed.is_empty() {
+        if failed.is_empty() && self.plan.failures().next().is_none() {
             return Ok(());
         }
         writeln!(out, "\n## Failed\n")?;
+        for done in self.plan.failures() {
+            let failure = done.failure.as_deref().unwrap_or_default();
+            writeln!(out, "- suite {}: {failure}", done.suite)?;
+        }
         for sample in failed {
             writeln!(
                 out,

@@ -59,7 +59,8 @@ impl Sample {
         }
         self.problems.extend(outcome.problems.iter().cloned());
         if outcome.window_events == 0 {
-            self.problems.push("nothing was acknowledged".to_owned());
+            self.problems
+                .push("nothing was acknowledged in the window".to_owned());
         }
     }
 

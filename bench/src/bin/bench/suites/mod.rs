@@ -22,9 +22,10 @@ use tidegate_bench::outcome::Outcome;
 use tidegate_bench::usage::Watched;
 
 use crate::lab::{Lab, output_of};
+use crate::plan::Suite;
 use crate::samples::{Sample, Samples};
 pub(crate) use floor::floor;
-pub(crate) use http::Http;
+use http::Http;
 pub(crate) use rest::rest;
 use warm::JvmUse;
 
@@ -45,7 +46,7 @@ const FSYNCED_TOPIC: &str = "bench.fsynced";
 const FSYNCED: &[(&str, &str)] = &[("flush.messages", "1")];
 const PORT_TARGETS: [&str; 3] = ["tidegate", "kafka", "kafka-fsynced"];
 /// A rate that everybody keeps up with.
-pub(crate) const RATE: f64 = 2_000.0;
+const RATE: f64 = 2_000.0;
 /// A JIT needs this long at a low rate before its times are its own.
 const LEAST_RATE_SECONDS: f64 = 8.0;
 /// History: about 1.1 GiB, more than the memory that tidegate keeps for readers (`log.hot_memory`).
@@ -62,15 +63,25 @@ pub(crate) struct Suites<'a> {
 
 impl Effort {
     /// How long a window at a fixed rate is.
-    fn rate_seconds(self) -> f64 {
+    pub(crate) fn rate_seconds(self) -> f64 {
         self.seconds.max(LEAST_RATE_SECONDS.min(self.seconds * 2.0))
     }
 
-    fn records(self, records: u64) -> u64 {
+    /// How long each way of writing is tried on the disk.
+    pub(crate) fn floor_seconds(self) -> f64 {
+        self.seconds.min(1.0)
+    }
+
+    /// How much of what a whole run reads is read.
+    pub(crate) fn share_of_records(self) -> f64 {
         match self.seconds < FULL_SECONDS {
-            true => records / 10,
-            false => records,
+            true => 0.1,
+            false => 1.0,
         }
+    }
+
+    fn records(self, records: u64) -> u64 {
+        (records as f64 * self.share_of_records()) as u64
     }
 }
 
@@ -131,6 +142,41 @@ fn check_log(
 }
 
 impl Suites<'_> {
+    /// Runs a suite of the servers that stand side by side.
+    pub(crate) fn run(&mut self, suite: Suite) -> Result<()> {
+        let http = |row, connections| Http {
+            row,
+            connections,
+            batch: None,
+            rate: None,
+            follow: false,
+            targets: &["tidegate", "baseline", "baseline-fsynced", "bare"],
+        };
+        match suite {
+            // They have servers of their own.
+            Suite::Floor | Suite::Rest | Suite::Answers | Suite::WarmUp => Ok(()),
+            Suite::Http64 => self.http(http("http64", 64)),
+            Suite::Http256 => self.http(http("http256", 256)),
+            Suite::Batch100 => self.http(Http {
+                batch: Some(100),
+                ..http("batch100", 16)
+            }),
+            Suite::HttpRate => self.http(Http {
+                rate: Some(RATE),
+                targets: &["tidegate", "baseline", "baseline-fsynced"],
+                ..http("http-rate", 64)
+            }),
+            Suite::HttpHalf => self.half_of_saturation(),
+            Suite::Java => self.java("java", &[]),
+            Suite::Java256k => self.java("java-256k", &["batch.size=262144"]),
+            Suite::Librdkafka => self.librdkafka("librdkafka", None),
+            Suite::AckJava => self.java_rate(),
+            Suite::AckLibrdkafka => self.librdkafka("ack-librdkafka", Some(RATE)),
+            Suite::Consume => self.consume(),
+            Suite::Replay => self.replay(),
+        }
+    }
+
     /// Takes one sample: what goes wrong is a problem of the sample, not the end of the run.
     fn take(&mut self, mut sample: Sample, once: impl FnOnce(&Self, &mut Sample) -> Result<()>) {
         let jvm = JvmUse::start(self.lab);

@@ -21,16 +21,24 @@ impl Suites<'_> {
         let bootstrap = &self.lab.kafka.bootstrap;
         kafka::create_topic(bootstrap, DEFAULT_TOPIC, HTTP_PARTITIONS, &[])?;
         kafka::create_topic(bootstrap, FSYNCED_TOPIC, HTTP_PARTITIONS, FSYNCED)?;
+        let mut problems: Vec<String> = self.lab.missing.iter().cloned().collect();
         for (target, most) in [
             ("tidegate", 1),
             ("baseline", WARM_UP_ROUNDS),
             ("baseline-fsynced", 2),
         ] {
-            if !turns(self.lab, &[target], 0).is_empty() {
-                self.warm_up(target, most)?;
+            if turns(self.lab, &[target], 0).is_empty() {
+                continue;
+            }
+            // The others may work.
+            if let Err(error) = self.warm_up(target, most) {
+                problems.push(format!("{error:#}"));
             }
         }
-        Ok(())
+        match problems.is_empty() {
+            true => Ok(()),
+            false => bail!(problems.join("; ")),
+        }
     }
 
     /// Puts load on a target until Kafka's compilers have little left to do.
