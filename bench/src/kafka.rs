@@ -30,6 +30,13 @@ fn consumer(bootstrap: &str) -> Result<BaseConsumer> {
         .context("cannot make a consumer")
 }
 
+fn admin(bootstrap: &str) -> Result<AdminClient<DefaultClientContext>> {
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .create()
+        .context("cannot make an admin client")
+}
+
 /// Reads the end of every partition of `topic`.
 pub fn ends(bootstrap: &str, topic: &str) -> Result<Ends> {
     let consumer = consumer(bootstrap)?;
@@ -58,9 +65,7 @@ pub fn create_topic(
     partitions: i32,
     settings: &[(&str, &str)],
 ) -> Result<()> {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .create()?;
+    let admin = admin(bootstrap)?;
     let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     for (key, value) in settings {
         new = new.set(key, value);
@@ -84,9 +89,7 @@ pub fn create_topic(
 
 /// Deletes topics; those that are not there are passed over.
 pub fn delete_topics(bootstrap: &str, topics: &[&str]) -> Result<()> {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .create()?;
+    let admin = admin(bootstrap)?;
     let options = AdminOptions::new().operation_timeout(Some(LIMIT));
     for result in block_on(admin.delete_topics(topics, &options))? {
         match result {

@@ -40,7 +40,8 @@ pub(crate) fn write(out: &mut String, samples: &Samples) -> std::fmt::Result {
     writeln!(
         out,
         "Medians of three of {DAY}, on a shared machine of two processors, Apache Kafka 4.3.1 behind each, HTTP, one event a request, \
-         64 connections. CPU seconds a 100,000 events. They cannot be had here (../README.md).\n"
+         64 connections. CPU seconds a 100,000 events. They cannot be had here (../README.md). \
+         The further the service's own CPU of this run is from that day's, the less the last two columns say.\n"
     )?;
     writeln!(
         out,
