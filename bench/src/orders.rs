@@ -1,10 +1,13 @@
 //! The events: orders of 1,024 bytes of JSON, 64 different ones, each sent with an id of its own and
 //! one of 10,000 customers as its key. An event follows from the run's number, its time and the
-//! event's number, so that a reader can tell byte for byte what must be in the log.
+//! event's number, so that a reader can tell byte for byte what must be in the log; but for the end of
+//! the note, where a sender may stamp when the event was due.
 //!
-//! Invariant: id and customer stand at fixed places, since they are patched in and read back there.
+//! Invariant: id, customer and stamp stand at fixed places, since they are patched in and read back there.
 
 use std::fmt::Write as _;
+
+use anyhow::{Context, Result, bail};
 
 /// Bytes of an event's data.
 pub const BODY_BYTES: usize = 1024;
@@ -25,6 +28,9 @@ const KEY_AT: usize = ID_AT + ID_BYTES + BEFORE_KEY.len();
 pub const ID_BYTES: usize = 19;
 /// `cust-NNNNN`
 pub const KEY_BYTES: usize = 10;
+/// Microseconds since 1970, in hexadecimal.
+const STAMP_BYTES: usize = 16;
+const STAMP_AT: usize = BODY_BYTES - "\"}".len() - STAMP_BYTES;
 
 /// The orders of one run.
 pub struct Orders {
@@ -83,8 +89,37 @@ impl Orders {
         let number = u64::from_str_radix(id.get(9..)?, 16).ok()?;
         let mut expected = [0; BODY_BYTES];
         self.write_body(number, &mut expected);
+        if stamp_of(body).is_some() {
+            expected[STAMP_AT..][..STAMP_BYTES].copy_from_slice(&body[STAMP_AT..][..STAMP_BYTES]);
+        }
         (expected == body && key == Some(&self.key(number)[..])).then_some(number)
     }
+
+    /// As [`Orders::number_of`], of a record that must be an event of this run.
+    ///
+    /// # Errors
+    /// A record that was not sent so, or a number that is beyond all that is ever sent.
+    pub fn known(&self, key: Option<&[u8]>, body: &[u8]) -> Result<u64> {
+        let number = self
+            .number_of(key, body)
+            .context("the log holds a record that was not sent so")?;
+        if number > 1 << 32 {
+            bail!("the log holds an event number that was not sent");
+        }
+        Ok(number)
+    }
+}
+
+/// Stamps an event's data with when it was due, in microseconds since 1970.
+pub fn stamp(due_us: u64, body: &mut [u8]) {
+    write_hex(due_us, &mut body[STAMP_AT..][..STAMP_BYTES]);
+}
+
+/// Reads when an event was due; `None` if it has no stamp.
+pub fn stamp_of(body: &[u8]) -> Option<u64> {
+    let stamp = body.get(STAMP_AT..)?.get(..STAMP_BYTES)?;
+    let digits = std::str::from_utf8(stamp).ok()?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 fn write_hex(mut value: u64, out: &mut [u8]) {
@@ -178,8 +213,24 @@ mod tests {
             assert_eq!(value["customerId"].as_str(), std::str::from_utf8(&key).ok());
             assert_eq!(orders.number_of(Some(&key), &body), Some(number));
             assert_eq!(orders.number_of(None, &body), None);
+            assert_eq!(stamp_of(&body), None);
             body[BODY_BYTES - 3] ^= 1;
             assert_eq!(orders.number_of(Some(&key), &body), None);
+        }
+    }
+
+    #[test]
+    fn a_stamp_is_read_back_and_changes_nothing_else() {
+        let orders = Orders::new(1, "2026-01-01T00:00:00Z");
+        let mut body = [0; BODY_BYTES];
+        for number in 0..TEMPLATES as u64 * 4 {
+            orders.write_body(number, &mut body);
+            stamp(1_795_000_000_000_000, &mut body);
+            let value: serde_json::Value = serde_json::from_slice(&body).expect("it is JSON");
+            assert!(value["note"].as_str().expect("a note").len() > STAMP_BYTES);
+            assert_eq!(stamp_of(&body), Some(1_795_000_000_000_000));
+            let key = orders.key(number);
+            assert_eq!(orders.number_of(Some(&key), &body), Some(number));
         }
     }
 

@@ -112,7 +112,18 @@ impl Server {
         self.child.id()
     }
 
-    fn stop(&mut self) {
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         if let Some(pid) = Pid::from_raw(self.child.id() as i32)
             && kill_process(pid, Signal::TERM).is_err()
         {
@@ -165,15 +176,45 @@ impl<'a> Kafka<'a> {
         if !status.success() || bootstrap.is_empty() {
             bail!("Kafka did not start");
         }
-        let pid = fs::read_to_string(directory.join("node-1/pid"))?;
+        let pid = pid_in(&directory)?;
         Ok(Self {
             places,
             directory,
             bootstrap,
             ready_after,
-            pid: pid.trim().parse()?,
+            pid,
         })
     }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&self) -> Result<()> {
+        self.node("kill-node")
+    }
+
+    /// Starts it again on the data it had.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.node("restart-node")?;
+        self.pid = pid_in(&self.directory)?;
+        Ok(())
+    }
+
+    fn node(&self, what: &str) -> Result<()> {
+        let mut tool = self.places.kafka(&[what, "1", "--dir"]);
+        let status = tool
+            .arg(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()?;
+        if !status.success() {
+            bail!("`tools/kafka {what}` failed");
+        }
+        Ok(())
+    }
+}
+
+fn pid_in(directory: &Path) -> Result<u32> {
+    let pid = fs::read_to_string(directory.join("node-1/pid"))?;
+    Ok(pid.trim().parse()?)
 }
 
 impl Drop for Kafka<'_> {
@@ -193,6 +234,8 @@ impl Drop for Kafka<'_> {
 pub(crate) struct Lab<'a> {
     pub(crate) places: &'a Places,
     pub(crate) tidegate: Option<Server>,
+    /// Why there is no tidegate.
+    pub(crate) missing: Option<String>,
     pub(crate) baseline: Server,
     pub(crate) bare: Server,
     pub(crate) kafka: Kafka<'a>,
@@ -201,23 +244,19 @@ pub(crate) struct Lab<'a> {
 impl<'a> Lab<'a> {
     pub(crate) fn start(places: &'a Places) -> Result<Self> {
         let kafka = Kafka::start(places, "kafka")?;
-        let mut baseline = places.program("baseline");
-        let listen = format!("127.0.0.1:{}", free_ports(1)?[0]);
-        baseline.args(["--listen", &listen, "--bootstrap", &kafka.bootstrap]);
-        let baseline = Server::start(places, "baseline", &baseline)?;
+        let baseline = start_baseline(places, &kafka)?;
         let mut bare = places.program("bare");
         bare.args(["--listen", &format!("127.0.0.1:{}", free_ports(1)?[0])]);
         let bare = Server::start(places, "bare", &bare)?;
-        let tidegate = match places.tidegate.is_file() {
-            true => Some(start_tidegate(places, "tidegate-data")?),
-            false => {
-                eprintln!("bench: no tidegate binary, so its rows are left out");
-                None
-            }
+        // Without it the others are measured all the same.
+        let (tidegate, missing) = match start_tidegate(places, "tidegate-data") {
+            Ok(tidegate) => (Some(tidegate), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
         };
         Ok(Self {
             places,
             tidegate,
+            missing,
             baseline,
             bare,
             kafka,
@@ -252,18 +291,35 @@ impl<'a> Lab<'a> {
 
 /// Starts tidegate as an operator would, with the contract of the bench.
 pub(crate) fn start_tidegate(places: &Places, data: &str) -> Result<Server> {
+    let command = tidegate_command(places, &places.work.join(data))?;
+    Server::start(places, "tidegate", &command)
+}
+
+/// Makes the command that starts it, on free ports that stay the same when it is started again.
+pub(crate) fn tidegate_command(places: &Places, data: &Path) -> Result<Command> {
+    if !places.tidegate.is_file() {
+        bail!("there is no `{}`", places.tidegate.display());
+    }
     let ports = free_ports(3)?;
     let mut command = Command::new(&places.tidegate);
     command
         .args(["serve", "--data"])
-        .arg(places.work.join(data))
+        .arg(data)
         .arg("--contracts")
         .arg(places.root.join("bench/contracts"));
     for (flag, port) in ["--http", "--kafka", "--ops"].iter().zip(ports) {
         command.args([flag, format!("127.0.0.1:{port}").as_str()]);
     }
     command.args(["--kafka-set", "num.partitions=6"]);
-    Server::start(places, "tidegate", &command)
+    Ok(command)
+}
+
+/// Starts the hand-written service in front of `kafka`.
+pub(crate) fn start_baseline(places: &Places, kafka: &Kafka<'_>) -> Result<Server> {
+    let mut baseline = places.program("baseline");
+    let listen = format!("127.0.0.1:{}", free_ports(1)?[0]);
+    baseline.args(["--listen", &listen, "--bootstrap", &kafka.bootstrap]);
+    Server::start(places, "baseline", &baseline)
 }
 
 /// Finds neighbouring free ports below the ephemeral range, where nobody's outgoing connection is.

@@ -4,45 +4,28 @@
 mod aims;
 mod lab;
 mod machine;
+mod peers;
+mod plan;
 mod report;
 mod samples;
 mod suites;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Instant;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use crate::lab::{Lab, Places};
 use crate::machine::{Machine, load_average};
+use crate::plan::{Plan, Suite};
 use crate::report::Report;
 use crate::samples::Samples;
-use crate::suites::{Effort, Http, Suites};
+use crate::suites::{Effort, Suites};
 
 /// What the data of a whole run may take, with a good margin.
 const DISK_GIB: u64 = 30;
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Suite {
-    Floor,
-    Rest,
-    Http64,
-    Http256,
-    Batch100,
-    HttpRate,
-    HttpHalf,
-    Java,
-    #[value(name = "java-256k")]
-    Java256k,
-    Librdkafka,
-    AckJava,
-    AckLibrdkafka,
-    Consume,
-    Replay,
-}
 
 /// Measures tidegate beside a hand-written service over Apache Kafka, and Apache Kafka itself.
 #[derive(Parser)]
@@ -51,11 +34,14 @@ struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Suite>,
     /// The length of a window.
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 4.0)]
     seconds: f64,
     /// How often everything is measured; the tables show medians.
     #[arg(long, default_value_t = 3)]
     repeat: u32,
+    /// A suite that would end after so many minutes is left out.
+    #[arg(long, default_value_t = 25.0)]
+    minutes: f64,
     /// Where the report goes, without ending; by default `bench/results/DATE-COMMIT`, and for a part
     /// of the suites `bench/target/last`.
     #[arg(long)]
@@ -65,7 +51,7 @@ struct Arguments {
     tidegate: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if arguments.repeat == 0 || arguments.seconds <= 0.0 {
         bail!("nothing to measure");
@@ -94,10 +80,13 @@ fn main() -> Result<()> {
     enough_disk(&places, &arguments)?;
     let machine = Machine::look(&places.work);
     let load_before = load_average();
-    let begun = Instant::now();
-
+    let effort = Effort {
+        seconds: arguments.seconds,
+        repeat: arguments.repeat,
+    };
+    let mut plan = Plan::new(&arguments.only, effort, arguments.minutes);
     let mut samples = Samples::default();
-    let floor = measure(&arguments, &places, &mut samples)?;
+    let floor = measure(&mut plan, effort, &places, &mut samples);
 
     let date = time::OffsetDateTime::now_utc();
     let commit = commit(&places)?;
@@ -114,7 +103,7 @@ fn main() -> Result<()> {
         machine: &machine,
         load_before,
         load_after: load_average(),
-        minutes: begun.elapsed().as_secs_f64() / 60.0,
+        plan: &plan,
         floor,
         samples: &samples,
         commit,
@@ -140,77 +129,48 @@ fn main() -> Result<()> {
     fs::remove_dir_all(&places.work)?;
     println!("{markdown}");
     eprintln!("bench: written to {}", out.with_extension("md").display());
-    Ok(())
+    let failures = plan.failures().count();
+    if failures > 0 {
+        eprintln!("bench: {failures} of the suites are not whole");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Measures what was asked for; returns the disk's floor.
 fn measure(
-    arguments: &Arguments,
+    plan: &mut Plan,
+    effort: Effort,
     places: &Places,
     samples: &mut Samples,
-) -> Result<Option<serde_json::Value>> {
-    let wanted = |suite| arguments.only.is_empty() || arguments.only.contains(&suite);
-    let effort = Effort {
-        seconds: arguments.seconds,
-        repeat: arguments.repeat,
-    };
-    let floor = match wanted(Suite::Floor) {
-        true => Some(suites::floor(places, effort.seconds.min(1.0))?),
-        false => None,
-    };
-    if wanted(Suite::Rest) {
-        suites::rest(places, samples, effort)?;
-    }
-    if !arguments.only.is_empty()
-        && arguments
-            .only
-            .iter()
-            .all(|suite| matches!(suite, Suite::Floor | Suite::Rest))
-    {
-        return Ok(floor);
-    }
-    let lab = Lab::start(places)?;
-    let mut suites = Suites {
-        lab: &lab,
-        samples,
-        effort,
-    };
-    suites.prepare()?;
-    let http = |row, connections| Http {
-        row,
-        connections,
-        batch: None,
-        rate: None,
-        targets: &["tidegate", "baseline", "baseline-fsynced", "bare"],
-    };
-    for suite in Suite::value_variants() {
-        if !wanted(*suite) {
-            continue;
-        }
-        match suite {
-            Suite::Floor | Suite::Rest => {}
-            Suite::Http64 => suites.http(http("http64", 64))?,
-            Suite::Http256 => suites.http(http("http256", 256))?,
-            Suite::Batch100 => suites.http(Http {
-                batch: Some(100),
-                ..http("batch100", 16)
-            })?,
-            Suite::HttpRate => suites.http(Http {
-                rate: Some(suites::RATE),
-                targets: &["tidegate", "baseline", "baseline-fsynced"],
-                ..http("http-rate", 64)
-            })?,
-            Suite::HttpHalf => suites.half_of_saturation()?,
-            Suite::Java => suites.java("java", &[])?,
-            Suite::Java256k => suites.java("java-256k", &["batch.size=262144"])?,
-            Suite::Librdkafka => suites.librdkafka("librdkafka", None)?,
-            Suite::AckJava => suites.java_rate()?,
-            Suite::AckLibrdkafka => suites.librdkafka("ack-librdkafka", Some(suites::RATE))?,
-            Suite::Consume => suites.consume()?,
-            Suite::Replay => suites.replay()?,
+) -> Option<serde_json::Value> {
+    let floor = plan.run(Suite::Floor, || suites::floor(places, effort));
+    plan.run(Suite::Rest, || suites::rest(places, samples, effort));
+    plan.run(Suite::Answers, || suites::answers::answers(places, samples));
+    let mut lab = None;
+    plan.run(Suite::WarmUp, || {
+        let lab = lab.insert(Lab::start(places)?);
+        let mut suites = Suites {
+            lab,
+            samples,
+            effort,
+        };
+        suites.prepare()
+    });
+    for suite in plan.suites().to_vec() {
+        if suite.is_of_lab() {
+            plan.run(suite, || {
+                let lab = lab.as_ref().context("the servers did not start")?;
+                let mut suites = Suites {
+                    lab,
+                    samples,
+                    effort,
+                };
+                suites.run(suite)
+            });
         }
     }
-    Ok(floor)
+    floor
 }
 
 fn enough_disk(places: &Places, arguments: &Arguments) -> Result<()> {
@@ -244,11 +204,7 @@ fn commit(places: &Places) -> Result<String> {
 fn command(arguments: &Arguments) -> String {
     let mut command = "bench/run".to_owned();
     if !arguments.only.is_empty() {
-        let names: Vec<String> = arguments
-            .only
-            .iter()
-            .filter_map(|suite| Some(suite.to_possible_value()?.get_name().to_owned()))
-            .collect();
+        let names: Vec<String> = arguments.only.iter().map(|suite| suite.name()).collect();
         command += &format!(" --only {}", names.join(","));
     }
     command

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::aims::{self, Verdict};
 use crate::machine::Machine;
+use crate::peers;
+use crate::plan::Plan;
 use crate::samples::{Samples, number};
 
 pub(crate) struct Report<'a> {
@@ -17,7 +19,7 @@ pub(crate) struct Report<'a> {
     pub(crate) machine: &'a Machine,
     pub(crate) load_before: String,
     pub(crate) load_after: String,
-    pub(crate) minutes: f64,
+    pub(crate) plan: &'a Plan,
     pub(crate) floor: Option<Value>,
     pub(crate) samples: &'a Samples,
 }
@@ -39,6 +41,17 @@ const HTTP: &[Column] = &[
     ("cpu_s", "servers' CPU s"),
     ("client_cpu_s", "client's CPU s"),
     ("rss_mib", "RSS MiB"),
+    ("strangers_cpus", "strangers"),
+];
+const HALF: &[Column] = &[
+    ("events_per_s", "events/s"),
+    ("p50_ms", "p50 ms"),
+    ("p95_ms", "p95 ms"),
+    ("p99_ms", "p99 ms"),
+    ("out_p50_ms", "to the consumer: p50 ms"),
+    ("out_p95_ms", "p95 ms"),
+    ("out_p99_ms", "p99 ms"),
+    ("cpu_s", "servers' CPU s"),
     ("strangers_cpus", "strangers"),
 ];
 const THROUGHPUT: &[Column] = &[
@@ -68,15 +81,28 @@ const REST: &[Column] = &[
     ("rss_mib", "RSS at rest MiB"),
 ];
 
+const ANSWERS: &[Column] = &[
+    ("events", "events"),
+    ("slowest_s", "slowest answer s"),
+    ("said_stored", "said stored"),
+    ("said_not_stored", "said not stored"),
+    ("said_unknown", "said unknown"),
+    ("said_nothing", "no answer"),
+    ("untrue", "untrue"),
+    ("doubles", "twice after the repeat"),
+    ("lost", "never stored"),
+];
+
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     Row { name: "rest", title: "At rest", columns: REST },
+    Row { name: "answers", title: "What is said of events while something is down, and what the log says", columns: ANSWERS },
     Row { name: "http64", title: "HTTP, one event a request, 64 connections", columns: HTTP },
     Row { name: "http256", title: "HTTP, one event a request, 256 connections", columns: HTTP },
     Row { name: "batch100", title: "HTTP, 100 events a request, 16 connections", columns: HTTP },
     Row { name: "http-rate", title: "HTTP, 2,000 events/s on 64 connections, times from when an event was due", columns: HTTP },
     Row { name: "saturation", title: "HTTP, 64 connections, to find the saturation", columns: HTTP },
-    Row { name: "http-half", title: "HTTP, half of tidegate's events/s at 64 connections, times from when an event was due", columns: HTTP },
+    Row { name: "http-half", title: "HTTP, half of tidegate's events/s at 64 connections, a Kafka consumer reads along, times from when an event was due", columns: HALF },
     Row { name: "java", title: "Kafka produce, producer-perf-test, client defaults, 1 KiB, one partition", columns: THROUGHPUT },
     Row { name: "java-256k", title: "The same with batch.size=262144", columns: THROUGHPUT },
     Row { name: "librdkafka", title: "Kafka produce, librdkafka, idempotent, 1 KiB, 10,000 keys, one partition", columns: THROUGHPUT },
@@ -108,7 +134,8 @@ impl Report<'_> {
             "command": self.command,
             "repeat": self.repeat,
             "seconds": self.seconds,
-            "minutes": self.minutes,
+            "minutes": self.plan.minutes(),
+            "suites": self.plan.done,
             "machine": self.machine,
             "load_before": self.load_before,
             "load_after": self.load_after,
@@ -129,7 +156,8 @@ impl Report<'_> {
         writeln!(
             out,
             "`{}`, {:.0} minutes. How to read it: ../README.md.\n",
-            self.command, self.minutes
+            self.command,
+            self.plan.minutes()
         )?;
         for line in self.machine.lines() {
             writeln!(out, "- {line}")?;
@@ -163,6 +191,7 @@ impl Report<'_> {
                 self.write_row(out, row)?;
             }
         }
+        peers::write(out, self.samples)?;
         self.write_failures(out)
     }
 
@@ -250,7 +279,7 @@ impl Report<'_> {
 
     fn write_row(&self, out: &mut String, row: &Row) -> std::fmt::Result {
         writeln!(out, "\n## {}: {}\n", row.name, row.title)?;
-        let checked = row.columns != REST;
+        let checked = row.columns != REST && row.columns != ANSWERS;
         let headings: Vec<&str> = row.columns.iter().map(|(_, heading)| *heading).collect();
         let last = if checked { " log = acks |" } else { "" };
         writeln!(out, "| target | {} |{last}", headings.join(" | "))?;
@@ -305,10 +334,14 @@ impl Report<'_> {
             .iter()
             .filter(|sample| !sample.problems.is_empty())
             .collect();
-        if failed.is_empty() {
+        if failed.is_empty() && self.plan.failures().next().is_none() {
             return Ok(());
         }
         writeln!(out, "\n## Failed\n")?;
+        for done in self.plan.failures() {
+            let failure = done.failure.as_deref().unwrap_or_default();
+            writeln!(out, "- suite {}: {failure}", done.suite)?;
+        }
         for sample in failed {
             writeln!(
                 out,

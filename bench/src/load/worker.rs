@@ -1,20 +1,12 @@
-//! Makes HTTP load: connections that each wait for their answer before they send the next event, as
-//! fast as they can or at a fixed rate.
-//!
-//! One thread of mio by default, a request built in place, an answer read as far as its status and
-//! its end: the load must not be what bounds the result. At a fixed rate an event's time counts from
-//! the moment it was due, so a server that stalls is not spared the events that had to wait
-//! (coordinated omission).
+//! One thread of the load: its connections, what is due on them, and what came back.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use hdrhistogram::Histogram;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
@@ -24,9 +16,11 @@ use rustix::time::{
     timerfd_settime,
 };
 
-use crate::orders::{BODY_BYTES, EVENT_SOURCE, EVENT_TYPE, ID_BYTES, Orders};
-use crate::outcome::{self, Latency, Outcome};
-use crate::usage::{Client, Meter, Watched};
+use super::request::Template;
+use super::{Clock, Form, Plan, Tally};
+use crate::answer::Answer;
+use crate::orders::Orders;
+use crate::outcome;
 
 /// How long a server that fell behind a fixed rate may catch up before the rest is not sent.
 const GRACE: Duration = Duration::from_secs(5);
@@ -36,176 +30,6 @@ const ANSWER_BYTES: usize = 256 * 1024;
 /// A server that breaks off this often is not measured any longer.
 const MOST_BREAKS: u64 = 50;
 const TIMER: Token = Token(usize::MAX);
-
-/// In which form events are sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-pub enum Form {
-    /// CloudEvents: attributes as `ce-` headers, the data as the body.
-    Binary,
-    /// A body alone.
-    Plain,
-    /// A JSON array of CloudEvents.
-    Batch,
-}
-
-/// A load.
-pub struct Plan {
-    pub address: SocketAddr,
-    pub path: String,
-    pub form: Form,
-    /// Events a request, if the form is a batch.
-    pub batch: usize,
-    pub connections: usize,
-    pub threads: usize,
-    pub warm_up: Duration,
-    pub window: Duration,
-    /// Requests a second over all connections; as many as go without.
-    pub rate: Option<f64>,
-    pub run: u32,
-    pub time: String,
-    pub watched: Vec<Watched>,
-}
-
-/// The moments of a load.
-#[derive(Clone, Copy)]
-struct Clock {
-    start: Instant,
-    from: Instant,
-    to: Instant,
-}
-
-/// What a thread saw.
-struct Tally {
-    acked: u64,
-    window_acked: u64,
-    histogram: Histogram<u64>,
-    statuses: BTreeMap<u16, u64>,
-    broken: u64,
-    unanswered: u64,
-    unsent: u64,
-}
-
-/// Runs a load to its end and tells what it saw.
-///
-/// # Errors
-/// If it cannot be started, or the server breaks off all the time; what a server answers is no
-/// error but a problem of the outcome.
-pub fn run(plan: &Plan) -> Result<Outcome> {
-    let start = Instant::now() + Duration::from_millis(20);
-    let from = start + plan.warm_up;
-    let clock = Clock {
-        start,
-        from,
-        to: from + plan.window,
-    };
-    let threads = plan.threads.clamp(1, plan.connections);
-    let tallies = Mutex::new(Vec::new());
-    let used = std::thread::scope(|scope| -> Result<_> {
-        let workers: Vec<_> = (0..threads)
-            .map(|index| {
-                let tallies = &tallies;
-                scope.spawn(move || -> Result<()> {
-                    let tally = Worker::new(plan, clock, index, threads)?.run()?;
-                    tallies.lock().expect("no thread panics").push(tally);
-                    Ok(())
-                })
-            })
-            .collect();
-        std::thread::sleep(from.saturating_duration_since(Instant::now()));
-        let meter = Meter::start(&plan.watched, Client::Myself);
-        std::thread::sleep(clock.to.saturating_duration_since(Instant::now()));
-        let used = meter.stop();
-        for worker in workers {
-            worker.join().expect("no thread panics")?;
-        }
-        Ok(used)
-    })?;
-    let tallies = tallies.into_inner().expect("no thread panics");
-    Ok(sum_up(plan, &tallies, used))
-}
-
-fn sum_up(plan: &Plan, tallies: &[Tally], used: crate::usage::Use) -> Outcome {
-    let mut histogram = outcome::histogram();
-    let (mut acked, mut window_events) = (0, 0);
-    let mut unsent = 0;
-    let mut problems = Vec::new();
-    for tally in tallies {
-        histogram
-            .add(&tally.histogram)
-            .expect("the bounds are the same");
-        acked += tally.acked;
-        window_events += tally.window_acked;
-        unsent += tally.unsent;
-        for (status, count) in &tally.statuses {
-            problems.push(format!("{count} requests were answered {status}"));
-        }
-        for (count, what) in [
-            (tally.broken, "connections broke"),
-            (tally.unanswered, "requests had no answer"),
-        ] {
-            if count > 0 {
-                problems.push(format!("{count} {what}"));
-            }
-        }
-    }
-    Outcome {
-        acked,
-        window_events,
-        events_per_s: window_events as f64 / plan.window.as_secs_f64(),
-        latency: Latency::of(&histogram),
-        used: Some(used),
-        unsent,
-        problems,
-    }
-}
-
-/// A request's bytes, and where the events' ids and data stand in it.
-struct Template {
-    bytes: Vec<u8>,
-    ids: Vec<usize>,
-    bodies: Vec<usize>,
-}
-
-impl Template {
-    fn new(plan: &Plan, time: &str) -> Self {
-        let id = "i".repeat(ID_BYTES);
-        let data = "d".repeat(BODY_BYTES);
-        let (head, body) = match plan.form {
-            Form::Plain => ("content-type: application/json\r\n".to_owned(), data),
-            Form::Binary => (
-                format!(
-                    "content-type: application/json\r\nce-specversion: 1.0\r\nce-type: {EVENT_TYPE}\r\n\
-                     ce-source: {EVENT_SOURCE}\r\nce-time: {time}\r\nce-id: {id}\r\n"
-                ),
-                data,
-            ),
-            Form::Batch => {
-                let event = format!(
-                    "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"type\":\"{EVENT_TYPE}\",\
-                     \"source\":\"{EVENT_SOURCE}\",\"time\":\"{time}\",\
-                     \"datacontenttype\":\"application/json\",\"data\":{data}}}"
-                );
-                let events = vec![event; plan.batch];
-                (
-                    "content-type: application/cloudevents-batch+json\r\n".to_owned(),
-                    format!("[{}]", events.join(",")),
-                )
-            }
-        };
-        let text = format!(
-            "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n{head}\r\n{body}",
-            plan.path,
-            plan.address,
-            body.len(),
-        );
-        let places = |what: &str| text.match_indices(what).map(|(at, _)| at).collect();
-        Self {
-            ids: places(&id),
-            bodies: places(&"d".repeat(BODY_BYTES)),
-            bytes: text.into_bytes(),
-        }
-    }
-}
 
 struct Connection {
     stream: TcpStream,
@@ -217,7 +41,7 @@ struct Connection {
     due: Instant,
 }
 
-struct Worker<'a> {
+pub(super) struct Worker<'a> {
     plan: &'a Plan,
     clock: Clock,
     poll: Poll,
@@ -238,7 +62,7 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(plan: &'a Plan, clock: Clock, index: usize, threads: usize) -> Result<Self> {
+    pub(super) fn new(plan: &'a Plan, clock: Clock, index: usize, threads: usize) -> Result<Self> {
         let orders = Orders::new(plan.run, &plan.time);
         let poll = Poll::new()?;
         let count = (plan.connections + threads - 1 - index) / threads;
@@ -301,7 +125,7 @@ impl<'a> Worker<'a> {
         })
     }
 
-    fn run(mut self) -> Result<Tally> {
+    pub(super) fn run(mut self) -> Result<Tally> {
         std::thread::sleep(self.clock.start.saturating_duration_since(Instant::now()));
         let end = self.clock.to + GRACE + DRAIN;
         let mut events = Events::with_capacity(1024);
@@ -410,16 +234,11 @@ impl<'a> Worker<'a> {
 
     fn send(&mut self, token: usize, due: Instant) -> Result<()> {
         let connection = &mut self.connections[token];
-        for (index, &at) in self.template.bodies.iter().enumerate() {
-            self.orders
-                .write_body(self.number, &mut connection.request[at..at + BODY_BYTES]);
-            // A plain body is alone.
-            if let Some(&at) = self.template.ids.get(index) {
-                self.orders
-                    .write_id(self.number, &mut connection.request[at..]);
-            }
-            self.number += self.step;
-        }
+        let request = &mut connection.request;
+        let due_us = self.clock.unix_us(due);
+        self.number = self
+            .template
+            .fill(&self.orders, self.number, self.step, due_us, request);
         connection.sent = 0;
         connection.received = 0;
         connection.busy = true;
@@ -468,8 +287,8 @@ impl<'a> Worker<'a> {
                 Ok(0) => return self.broke(token),
                 Ok(bytes) => {
                     connection.received += bytes;
-                    let whole = answer_of(&connection.answer[..connection.received]);
-                    if let Some(status) = whole? {
+                    let whole = Answer::read(&connection.answer[..connection.received])?;
+                    if let Some(Answer { status, .. }) = whole {
                         return self.answered(token, status);
                     }
                 }
@@ -491,7 +310,7 @@ impl<'a> Worker<'a> {
         self.idle.push(token);
         let in_window = |at: Instant| at >= self.clock.from && at < self.clock.to;
         if matches!(status, 200 | 201 | 202 | 204) {
-            let events = self.template.bodies.len() as u64;
+            let events = self.template.events();
             self.tally.acked += events;
             if in_window(now) {
                 self.tally.window_acked += events;
@@ -543,64 +362,4 @@ fn connect(address: SocketAddr, poll: &Poll, token: usize) -> Result<TcpStream> 
         Interest::READABLE | Interest::WRITABLE,
     )?;
     Ok(stream)
-}
-
-/// Returns the status of an answer that is there as a whole.
-fn answer_of(bytes: &[u8]) -> Result<Option<u16>> {
-    let mut headers = [httparse::EMPTY_HEADER; 32];
-    let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(head) =
-        response.parse(bytes).context("the answer is no HTTP")?
-    else {
-        return Ok(None);
-    };
-    let status = response.code.unwrap_or_default();
-    let length = response
-        .headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let length = match length {
-        Some(header) => std::str::from_utf8(header.value)?.trim().parse()?,
-        None if status == 204 => 0,
-        None => bail!("an answer {status} without content-length"),
-    };
-    Ok((bytes.len() >= head + length).then_some(status))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_has_as_many_ids_as_events() {
-        let plan = Plan {
-            address: "127.0.0.1:1".parse().expect("an address"),
-            path: "/".to_owned(),
-            form: Form::Batch,
-            batch: 3,
-            connections: 1,
-            threads: 1,
-            warm_up: Duration::ZERO,
-            window: Duration::ZERO,
-            rate: None,
-            run: 1,
-            time: "2026-01-01T00:00:00Z".to_owned(),
-            watched: Vec::new(),
-        };
-        let template = Template::new(&plan, &plan.time);
-        assert_eq!((template.ids.len(), template.bodies.len()), (3, 3));
-        assert!(template.ids[1] > template.bodies[0] && template.ids[1] < template.bodies[1]);
-    }
-
-    #[test]
-    fn an_answer_is_whole_with_its_last_byte() {
-        let whole = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}";
-        assert_eq!(answer_of(whole).expect("it is HTTP"), Some(202));
-        assert_eq!(
-            answer_of(&whole[..whole.len() - 1]).expect("it is HTTP"),
-            None
-        );
-        let empty = b"HTTP/1.1 204 No Content\r\n\r\n";
-        assert_eq!(answer_of(empty).expect("it is HTTP"), Some(204));
-    }
 }
