@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::batch::BatchHeader;
 use crate::env::{Clock, Disk, Random, random_id};
-use crate::history::HistoryRunner;
+use crate::history::{self, HistoryRunner, UpkeepRunner};
 use crate::object::l0::{self, L0Size, ReplayRecord};
 use crate::object::manifest::{self, Manifest};
 use crate::object::{Key, ObjectError, Objects, checkpoint};
@@ -50,6 +50,7 @@ pub struct Booted {
     pub sequencer: Sequencer,
     pub shared: Arc<Shared>,
     pub runner: HistoryRunner,
+    pub upkeep: UpkeepRunner,
     pub files: Arc<SegmentFiles>,
     pub epoch: u32,
     pub cluster_id: [u8; 16],
@@ -274,7 +275,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
     let claim_secret = cluster
         .as_ref()
         .map_or(state.claim_secret, |created| created.claim_secret);
-    let runner = HistoryRunner::new(ground, next_manifest, files.clone(), runs.clone());
+    let (runner, upkeep) = history::lanes(ground, next_manifest, files.clone());
     let mut claims = claims;
     claims.runs_installed(&runs);
     let mut sequencer = Sequencer::new(
@@ -302,6 +303,7 @@ pub async fn boot(ground: &Ground, config: Config) -> Result<Booted, BootError> 
         sequencer,
         shared,
         runner,
+        upkeep,
         files,
         epoch,
         cluster_id,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tidegate_event_log::TopicConfig;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::batch::BatchHeader;
 use crate::driver::Message;
@@ -65,8 +65,8 @@ pub(crate) struct Inner {
     pub(crate) claim_secret: [u8; 16],
     pub(crate) epoch: u32,
     pub(crate) next_keyless: AtomicI32,
-    /// Ends the job on history that is under way.
-    pub(crate) stopped: Arc<Notify>,
+    /// Ends the jobs on history that are under way.
+    pub(crate) stopped: watch::Sender<bool>,
     pub(crate) threads: Mutex<Option<Threads>>,
 }
 
@@ -437,7 +437,7 @@ impl Broker {
             return;
         };
         drop(self.0.messages.send(Message::Stop));
-        self.0.stopped.notify_one();
+        self.0.stopped.send_replace(true);
         for thread in std::iter::once(threads.sequencer).chain(threads.rest) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the log ended by a panic");
@@ -450,7 +450,7 @@ impl Broker {
 impl Drop for Inner {
     fn drop(&mut self) {
         drop(self.messages.send(Message::Stop));
-        self.stopped.notify_one();
+        self.stopped.send_replace(true);
     }
 }
 

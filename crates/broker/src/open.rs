@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crossbeam_channel::{bounded, unbounded};
 use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 
 use crate::boot::{self, BootError, Booted, Ground};
 use crate::broker::{Broker, Inner, Options, QUEUE_LIMIT_BYTES, Threads};
@@ -112,13 +112,7 @@ impl Broker {
                 history: options.history.clone(),
             },
         };
-        // History has a runtime of its own, so that it cannot starve the doors.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("tidegate-history")
-            .enable_time()
-            .build()
-            .map_err(OpenError::Thread)?;
+        let runtime = history_runtime("tidegate-history")?;
         // A thread of its own, since the caller's may belong to another runtime.
         let booted = std::thread::scope(|scope| {
             let boot = scope.spawn(|| runtime.block_on(boot::boot(&ground, config)));
@@ -127,6 +121,16 @@ impl Broker {
         })?;
         start(options, ground, booted, runtime, lock)
     }
+}
+
+/// Each lane of history has a runtime of its own, so that it starves neither the doors nor the other.
+fn history_runtime(name: &str) -> Result<tokio::runtime::Runtime, OpenError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name(name)
+        .enable_time()
+        .build()
+        .map_err(OpenError::Thread)
 }
 
 fn start(
@@ -140,6 +144,7 @@ fn start(
         sequencer,
         shared,
         runner,
+        upkeep,
         files,
         epoch,
         cluster_id,
@@ -158,6 +163,7 @@ fn start(
     );
     let (messages, inbox) = unbounded();
     let (history, jobs) = bounded(CHORES);
+    let (upkeep_jobs, due) = bounded(CHORES);
     let (segments, chores) = bounded(CHORES);
     let written = messages.clone();
     let on_done = move |done: wal::WriteDone| {
@@ -170,12 +176,18 @@ fn start(
     };
     let writers = Writers::start(options.writes_in_flight, &files, on_done, wal::abort)
         .map_err(OpenError::Thread)?;
-    let stopped = Arc::new(Notify::new());
+    let (stopped, stops) = watch::channel(false);
     let history_thread = History {
-        runner,
+        lane: runner,
         messages: messages.clone(),
         runtime,
-        stopped: stopped.clone(),
+        stopped: stops.clone(),
+    };
+    let upkeep_thread = History {
+        lane: upkeep,
+        messages: messages.clone(),
+        runtime: history_runtime("tidegate-upkeep")?,
+        stopped: stops,
     };
     let segments_thread = Segments {
         files: files.clone(),
@@ -191,6 +203,12 @@ fn start(
     })
     .map_err(OpenError::Thread)?;
     let held = lock.clone();
+    let upkeep_thread = spawn("tidegate-upkeep", move || {
+        upkeep_thread.run(&due);
+        drop(held);
+    })
+    .map_err(OpenError::Thread)?;
+    let held = lock.clone();
     let segments_thread = spawn("tidegate-segments", move || {
         segments_thread.run(&chores);
         drop(held);
@@ -201,6 +219,7 @@ fn start(
         let sinks = Sinks {
             write: Box::new(move |job| writers.submit(job)),
             history,
+            upkeep: upkeep_jobs,
             segments,
         };
         driver::run(sequencer, &inbox, &clock, sinks);
@@ -231,7 +250,7 @@ fn start(
         stopped,
         threads: Mutex::new(Some(Threads {
             sequencer,
-            rest: vec![history_thread, segments_thread],
+            rest: vec![history_thread, upkeep_thread, segments_thread],
         })),
     })))
 }

@@ -1,7 +1,8 @@
 //! History: when the log's tail becomes an object, when a checkpoint is cut, when the write-ahead
 //! log may forget.
 //!
-//! One job is in flight at a time, so objects and checkpoints are in log order by construction. A
+//! One object or checkpoint is in flight at a time, so they are in log order by construction; beside
+//! it one job of upkeep. Who deletes and who stores a checkpoint wait for each other. A
 //! cut lies at the end of a group, and a checkpoint at a cut: the state it stores is exactly that
 //! of the objects up to it. What is shipped up to a cut becomes as many objects as it takes for
 //! none to be too large to be read back. Extents change when the record that changes them is
@@ -17,7 +18,7 @@ use super::{Input, Now, Output, Sequencer};
 use crate::object::l0::{L0Size, ObjectExtent};
 use crate::read::hot::Whereabouts;
 use crate::state::Image;
-use crate::state::claims::{Frozen, RunRef, Runs};
+use crate::state::claims::{Frozen, Run, RunRef, Runs};
 use crate::state::extents::{Extents, ObjectName};
 use crate::upkeep;
 use crate::wal::GroupPlace;
@@ -71,7 +72,6 @@ const UPKEEP_EVERY_MS: u64 = 1_000;
 pub enum HistoryJob {
     Ship(ShipJob),
     Checkpoint(CheckpointJob),
-    Upkeep(upkeep::Job),
 }
 
 /// A range of the log that becomes an object.
@@ -114,9 +114,13 @@ pub struct CheckpointImage {
 /// How a job ended. Jobs repeat what may pass by themselves, and stop the process at what does not.
 #[derive(Debug)]
 pub enum Done {
-    Shipped { sections: Vec<ObjectExtent> },
-    Checkpointed { runs: Arc<Runs> },
-    Upkeep(upkeep::Done),
+    Shipped {
+        sections: Vec<ObjectExtent>,
+    },
+    /// `run` holds the claims that left memory, if any did.
+    Checkpointed {
+        run: Option<Arc<Run>>,
+    },
 }
 
 /// What recovery hands over.
@@ -148,6 +152,13 @@ struct Cut {
     checkpoint: Option<(Image, Option<Arc<Frozen>>)>,
 }
 
+/// The job of upkeep in flight, by whether a checkpoint may be stored beside it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum UpkeepInFlight {
+    Deletes,
+    Makes,
+}
+
 /// Where history stands.
 #[derive(Debug)]
 pub(super) struct History {
@@ -172,6 +183,7 @@ pub(super) struct History {
     hours: VecDeque<(u64, u64)>,
     upkeep: upkeep::Upkeep,
     upkeep_at_ms: u64,
+    upkeep_in_flight: Option<UpkeepInFlight>,
     /// Group and record of the checkpoint that is being stored.
     checkpoint_in_flight: Option<(u64, u64)>,
 }
@@ -186,6 +198,7 @@ impl History {
         Self {
             upkeep: upkeep::Upkeep::new(settings.delete_after_ms),
             upkeep_at_ms: now.elapsed_ms,
+            upkeep_in_flight: None,
             settings,
             extents: recovered.extents,
             next_seq: recovered.next_seq.max(1),
@@ -348,8 +361,7 @@ impl Sequencer {
         self.history.busy = false;
         match done {
             Done::Shipped { sections } => self.shipped(&sections, now),
-            Done::Checkpointed { runs } => self.checkpointed(runs, now),
-            Done::Upkeep(done) => self.upkept(done, now),
+            Done::Checkpointed { run } => self.checkpointed(run, now),
         }
     }
 
@@ -392,6 +404,13 @@ impl Sequencer {
 
     fn cut_reached(&mut self, now: Now) {
         let cut = self.history.cut.take().expect("a cut was reached");
+        if cut.checkpoint.is_some()
+            && self.history.upkeep_in_flight == Some(UpkeepInFlight::Deletes)
+        {
+            // What the checkpoint will name is in no manifest yet, so it could be deleted as unknown.
+            self.history.cut = Some(cut);
+            return;
+        }
         // Groups without records, which no object needs.
         self.forget_shipped(cut.last_group);
         if let Some((image, frozen)) = cut.checkpoint {
@@ -439,21 +458,30 @@ impl Sequencer {
         }
     }
 
-    fn checkpointed(&mut self, runs: Arc<Runs>, now: Now) {
+    fn checkpointed(&mut self, run: Option<Arc<Run>>, now: Now) {
         let (group, lsn) = self
             .history
             .checkpoint_in_flight
             .take()
             .expect("a checkpoint was in flight");
         self.history.checkpoint_lsn = lsn;
-        self.claims.runs_installed(&runs);
-        self.shared.runs.store(runs);
+        if let Some(run) = run {
+            let runs = self.shared.runs.load().with(run);
+            self.install(runs);
+        }
         self.segments.recycle(group + 1);
         while let Some(surplus) = self.segments.take_surplus() {
             self.outputs.push_back(Output::ShrinkWal(surplus));
         }
         self.history.upkeep.checkpointed();
         self.release_held(now);
+    }
+
+    /// Puts a set of runs in force.
+    fn install(&mut self, runs: Runs) {
+        let runs = Arc::new(runs);
+        self.claims.runs_installed(&runs);
+        self.shared.runs.store(runs);
     }
 
     /// Does what time asks of history.
@@ -467,23 +495,33 @@ impl Sequencer {
             self.history.retention_checked_ms = now.elapsed_ms;
             self.retain(now);
         }
-        let at_rest = !self.history.busy && self.history.cut.is_none();
-        if at_rest && now.elapsed_ms >= self.history.upkeep_at_ms {
-            let history = &mut self.history;
-            history.upkeep_at_ms = now.elapsed_ms + UPKEEP_EVERY_MS;
-            let log_time_ms = self.clock.read(now);
-            let runs = self.shared.runs.load();
-            if let Some(job) = history.upkeep.next_job(
-                &history.extents,
-                &runs,
-                self.topics.keys().copied(),
-                log_time_ms,
-                now,
-            ) {
-                history.busy = true;
-                self.outputs
-                    .push_back(Output::History(Box::new(HistoryJob::Upkeep(job))));
-            }
+        if self.history.upkeep_in_flight.is_none() && now.elapsed_ms >= self.history.upkeep_at_ms {
+            self.upkeep_tick(now);
+        }
+    }
+
+    fn upkeep_tick(&mut self, now: Now) {
+        let log_time_ms = self.clock.read(now);
+        let history = &mut self.history;
+        history.upkeep_at_ms = now.elapsed_ms + UPKEEP_EVERY_MS;
+        let runs = self.shared.runs.load_full();
+        let topics = self.shared.topics();
+        let job = history.upkeep.next_job(
+            &history.extents,
+            &runs,
+            topics.iter().map(|topic| topic.number),
+            log_time_ms,
+            history.checkpoint_in_flight.is_none(),
+            now,
+        );
+        if let Some(job) = job {
+            history.upkeep_in_flight = Some(match job {
+                upkeep::Job::Collect { .. } => UpkeepInFlight::Deletes,
+                upkeep::Job::MergeClaims { .. } | upkeep::Job::Rewrite { .. } => {
+                    UpkeepInFlight::Makes
+                }
+            });
+            self.outputs.push_back(Output::Upkeep(Box::new(job)));
         }
     }
 
@@ -504,7 +542,9 @@ impl Sequencer {
         self.move_log_starts(&moves, now);
     }
 
-    fn upkept(&mut self, done: upkeep::Done, now: Now) {
+    /// Takes the end of the job of upkeep in flight.
+    pub(super) fn upkept(&mut self, done: upkeep::Done, now: Now) {
+        self.history.upkeep_in_flight = None;
         match done {
             upkeep::Done::Rewritten { old, new, sections } => {
                 self.history
@@ -517,11 +557,14 @@ impl Sequencer {
                     self.history.extents.forget(object);
                 }
             }
-            upkeep::Done::ClaimsMerged { runs } => {
-                self.claims.runs_installed(&runs);
-                self.shared.runs.store(runs);
+            upkeep::Done::ClaimsMerged { gone, merged } => {
+                // A checkpoint may have added a run meanwhile.
+                let runs = self.shared.runs.load().replaced(&gone, merged);
+                self.install(runs);
             }
         }
+        // A checkpoint may have waited for it.
+        self.history_durable(now);
     }
 
     /// Remembers the last record once an hour, and expires producers silent since long before.
@@ -551,5 +594,11 @@ impl Sequencer {
 impl From<Done> for Input {
     fn from(done: Done) -> Self {
         Self::HistoryDone(done)
+    }
+}
+
+impl From<upkeep::Done> for Input {
+    fn from(done: upkeep::Done) -> Self {
+        Self::UpkeepDone(done)
     }
 }

@@ -37,6 +37,7 @@ use crate::state::State;
 use crate::state::claims::{ClaimKey, Claims};
 use crate::state::command::OffsetsCommitted;
 use crate::state::extents::ObjectName;
+use crate::upkeep;
 use crate::wal::{GroupBuilder, SegmentId, Segments, WriteJob};
 
 /// A group is sealed once it holds this much, even if the disk is busy. No command is larger, so a
@@ -74,6 +75,8 @@ pub enum Input {
     },
     /// The one history job in flight has ended.
     HistoryDone(history::Done),
+    /// The one job of upkeep in flight has ended.
+    UpkeepDone(upkeep::Done),
 }
 
 /// Something the sequencer wants done.
@@ -84,6 +87,7 @@ pub enum Output {
     /// Remove a segment that recovery had needed beyond the budget.
     ShrinkWal(SegmentId),
     History(Box<HistoryJob>),
+    Upkeep(Box<upkeep::Job>),
 }
 
 /// Why a command was refused. Nothing was stored.
@@ -308,6 +312,7 @@ impl Sequencer {
             Input::Written { group_no, bytes } => self.written(group_no, bytes, now),
             Input::Grown { segment, created } => self.grown(segment, created, now),
             Input::HistoryDone(done) => self.history_done(done, now),
+            Input::UpkeepDone(done) => self.upkept(done, now),
             command => self.admit(command, permit, now),
         }
     }
@@ -353,7 +358,10 @@ impl Sequencer {
             Input::DeleteTopic(command) => self.delete_topic(command, now),
             Input::GiveProducerId(reply) => self.give_producer_id(reply, now),
             Input::CommitOffsets(command) => self.commit_offsets(command, now),
-            Input::Written { .. } | Input::Grown { .. } | Input::HistoryDone(_) => {
+            Input::Written { .. }
+            | Input::Grown { .. }
+            | Input::HistoryDone(_)
+            | Input::UpkeepDone(_) => {
                 unreachable!("completions are not commands")
             }
         }
@@ -427,6 +435,9 @@ fn refuse(command: Input, why: &Refusal) {
         Input::DeleteTopic(command) => drop(command.reply.send(Err(why.clone()))),
         Input::GiveProducerId(reply) => drop(reply.send(Err(why.clone()))),
         Input::CommitOffsets(command) => drop(command.reply.send(Err(why.clone()))),
-        Input::Written { .. } | Input::Grown { .. } | Input::HistoryDone(_) => {}
+        Input::Written { .. }
+        | Input::Grown { .. }
+        | Input::HistoryDone(_)
+        | Input::UpkeepDone(_) => {}
     }
 }

@@ -8,13 +8,16 @@ use tidegate_broker::batch;
 use tidegate_broker::object::{Folder, Key};
 use tidegate_broker::read::partition::Topic;
 use tidegate_broker::sequencer::{
-    AppendCommand, CreateTopicCommand, DeleteTopicCommand, Input, NewRecord,
+    AppendCommand, CreateTopicCommand, DeleteTopicCommand, HistoryJob, Input, NewClaim, NewRecord,
 };
+use tidegate_broker::state::claims::ClaimKey;
+use tidegate_broker::upkeep::Job;
 use tidegate_broker::wal::SegmentId;
 use tokio::sync::oneshot;
 
+use super::model::window_s;
 use super::senders::{Waiting, record};
-use super::world::{Process, World};
+use super::world::{Process, SEGMENT_BYTES, World};
 
 impl World {
     fn create(&mut self, process: &mut Process, config: &[(&str, &str)]) -> std::sync::Arc<Topic> {
@@ -60,6 +63,23 @@ impl World {
         self.take(process, Input::Append(command));
     }
 
+    /// Appends a record with a claim that nobody had before.
+    fn append_claimed(&mut self, process: &mut Process, topic: &Topic, claim: u64) {
+        let number = self.send((topic.id, 0), Some(3 * claim + 1), None);
+        let record = NewRecord {
+            topic: topic.number,
+            partition: 0,
+            body: batch::encode_record(&record(number, 10)),
+            claim: Some(NewClaim {
+                key: ClaimKey::of(&[7; 16], &claim.to_le_bytes()),
+                fingerprint: [1; 16],
+                window_s: window_s(3 * claim + 1),
+            }),
+        };
+        self.append(process, vec![(number, record)]);
+        self.drain(process);
+    }
+
     fn take(&mut self, process: &mut Process, input: Input) {
         process.log.sequencer.take(input, self.now());
         self.drain(process);
@@ -70,6 +90,9 @@ impl World {
         self.drain(process);
         while !process.writes.is_empty() {
             self.complete_write(process, 0, true);
+            // What was too little for a write beside another.
+            process.log.sequencer.flush(self.now());
+            self.drain(process);
         }
     }
 
@@ -77,6 +100,20 @@ impl World {
         self.clock.advance(Duration::from_millis(ms));
         process.log.sequencer.tick(self.now());
         self.drain(process);
+    }
+
+    /// Does the jobs at hand, in both lanes.
+    fn run_jobs(&mut self, process: &mut Process) {
+        self.run_upkeep(process);
+        self.run_history(process);
+    }
+
+    /// The disk has room for another segment.
+    fn grow(&mut self, process: &mut Process) {
+        for segment in std::mem::take(&mut process.grow) {
+            let created = process.log.files.create(segment, SEGMENT_BYTES).is_ok();
+            self.take(process, Input::Grown { segment, created });
+        }
     }
 
     /// The disk has no room for another segment.
@@ -125,8 +162,8 @@ fn a_topic_whose_deletion_was_not_durable_still_has_its_history() {
     process.log.sequencer.flush(world.now());
     world.drain(&mut process);
     // Both are stored before the deletion is.
-    world.run_history(&mut process);
-    world.run_history(&mut process);
+    world.run_jobs(&mut process);
+    world.run_jobs(&mut process);
     let process = world.die_before_the_writes(process);
     assert_eq!(World::topics(&process).len(), 1);
     world.check_everything(&process);
@@ -139,8 +176,8 @@ fn a_log_start_that_was_not_durable_has_moved_nothing() {
     world.append_of(&mut process, &topic, 100);
     world.write_all(&mut process);
     world.wait(&mut process, 2_500);
-    world.run_history(&mut process);
-    world.run_history(&mut process);
+    world.run_jobs(&mut process);
+    world.run_jobs(&mut process);
     world.append_of(&mut process, &topic, 100);
     world.write_all(&mut process);
     // Decides the end of an object with a checkpoint, and then to move the log start.
@@ -150,10 +187,78 @@ fn a_log_start_that_was_not_durable_has_moved_nothing() {
         "an object and a checkpoint are due"
     );
     assert!(!process.writes.is_empty(), "the log start is on its way");
-    world.run_history(&mut process);
-    world.run_history(&mut process);
+    world.run_jobs(&mut process);
+    world.run_jobs(&mut process);
     let process = world.die_before_the_writes(process);
     world.check_everything(&process);
+}
+
+#[test]
+fn objects_and_checkpoints_do_not_wait_for_a_merge() {
+    let (mut world, mut process) = world();
+    let topic = world.create(&mut process, &[]);
+    let mut claim = 0;
+    let mut shipped_beside = 0;
+    for _ in 0..60 {
+        world.grow(&mut process);
+        world.append_claimed(&mut process, &topic, claim);
+        claim += 1;
+        world.write_all(&mut process);
+        world.wait(&mut process, 30_000);
+        for _ in 0..3 {
+            let ships = process.history.is_some();
+            world.run_history(&mut process);
+            let merges = matches!(process.upkeep.as_deref(), Some(Job::MergeClaims { .. }));
+            // The merge never ends while this goes on.
+            shipped_beside += u64::from(merges && ships);
+            if !merges {
+                world.run_upkeep(&mut process);
+            }
+        }
+    }
+    assert!(shipped_beside >= 6, "{shipped_beside} jobs beside a merge");
+    for _ in 0..3 {
+        world.wait(&mut process, 30_000);
+        world.write_all(&mut process);
+        world.run_history(&mut process);
+    }
+    // It began with runs that are still there, and others came meanwhile; all claims are kept.
+    world.run_upkeep(&mut process);
+    let runs = process.log.shared.runs.load_full();
+    assert!(runs.refs().len() > 1, "a merge and what came beside it");
+    assert_eq!(runs.entries(), claim, "every claim is in one run");
+    world.check_everything(&process);
+    let process = world.die_before_the_writes(process);
+    world.check_everything(&process);
+}
+
+#[test]
+fn nothing_is_deleted_while_a_checkpoint_is_stored() {
+    let (mut world, mut process) = world();
+    let topic = world.create(&mut process, &[]);
+    world.append_claimed(&mut process, &topic, 1);
+    world.write_all(&mut process);
+    world.wait(&mut process, 30_000);
+    let collects =
+        |process: &Process| matches!(process.upkeep.as_deref(), Some(Job::Collect { .. }));
+    assert!(collects(&process), "a start looks for orphans");
+    // The object is stored; its checkpoint waits, while the next object would not.
+    world.run_history(&mut process);
+    world.wait(&mut process, 2_000);
+    assert!(
+        process.history.is_none(),
+        "the checkpoint waits for the end of the deletion"
+    );
+    world.run_upkeep(&mut process);
+    let checkpoints =
+        |process: &Process| matches!(process.history.as_deref(), Some(HistoryJob::Checkpoint(_)));
+    assert!(checkpoints(&process), "and goes on with it");
+    // The other way round: time comes to look for orphans again.
+    world.wait(&mut process, 3_600_000);
+    assert!(!collects(&process), "the deletion waits for the checkpoint");
+    world.run_history(&mut process);
+    world.wait(&mut process, 2_000);
+    assert!(collects(&process), "and goes on with it");
 }
 
 #[test]
@@ -184,7 +289,7 @@ fn a_log_that_cannot_grow_goes_on_with_the_segments_it_has() {
         for _ in 0..30 {
             world.write_all(&mut process);
             world.refuse_growth(&mut process);
-            world.run_history(&mut process);
+            world.run_jobs(&mut process);
             if process.waiting.is_empty() {
                 break;
             }
@@ -218,7 +323,7 @@ fn an_outage_of_the_store_makes_no_object_that_is_too_large_to_read_back() {
         world.write_all(&mut process);
     }
     for _ in 0..40 {
-        world.run_history(&mut process);
+        world.run_jobs(&mut process);
         world.wait(&mut process, 100);
         world.write_all(&mut process);
     }

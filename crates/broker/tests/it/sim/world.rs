@@ -15,6 +15,7 @@ use tidegate_broker::sequencer::{HistoryJob, HistorySettings, Input, Now, Output
 use tidegate_broker::state::command::{Command, EpochStarted};
 use tidegate_broker::state::{Entry, Image, State};
 use tidegate_broker::topic_settings::TopicSettings;
+use tidegate_broker::upkeep;
 use tidegate_broker::wal::{FinishedWrite, SegmentId, file_name};
 
 use super::disk::SimDisk;
@@ -43,6 +44,9 @@ pub(super) struct Process {
     pub(super) cold: ColdReader,
     pub(super) writes: Vec<FinishedWrite>,
     pub(super) history: Option<Box<HistoryJob>>,
+    pub(super) upkeep: Option<Box<upkeep::Job>>,
+    /// Jobs that have ended, and the sequencer has not heard of it.
+    pub(super) done: Vec<Input>,
     pub(super) grow: Vec<SegmentId>,
     pub(super) waiting: Vec<Waiting>,
 }
@@ -226,6 +230,8 @@ impl World {
             cold,
             writes: Vec::new(),
             history: None,
+            upkeep: None,
+            done: Vec::new(),
             grow: Vec::new(),
             waiting: Vec::new(),
         };
@@ -282,6 +288,10 @@ impl World {
                     assert!(process.history.is_none(), "one history job at a time");
                     process.history = Some(job);
                 }
+                Output::Upkeep(job) => {
+                    assert!(process.upkeep.is_none(), "one job of upkeep at a time");
+                    process.upkeep = Some(job);
+                }
             }
         }
         let state = process.log.sequencer.state();
@@ -314,6 +324,17 @@ impl World {
     }
 
     pub(super) fn run_history(&mut self, process: &mut Process) {
+        self.do_history(process);
+        self.hear_of_jobs(process);
+    }
+
+    pub(super) fn run_upkeep(&mut self, process: &mut Process) {
+        self.do_upkeep(process);
+        self.hear_of_jobs(process);
+    }
+
+    /// Does the job at hand; the sequencer hears of it later.
+    pub(super) fn do_history(&mut self, process: &mut Process) {
         let Some(job) = process.history.take() else {
             return;
         };
@@ -322,8 +343,34 @@ impl World {
         // A process that died in the middle is noticed by whoever called.
         let Some(done) = done else { return };
         let done = done.unwrap_or_else(|error| panic!("history cannot go on: {error}"));
-        process.log.sequencer.take(done.into(), self.now());
-        self.drain(process);
+        process.done.push(done.into());
+    }
+
+    pub(super) fn do_upkeep(&mut self, process: &mut Process) {
+        let Some(job) = process.upkeep.take() else {
+            return;
+        };
+        let run = Box::pin(process.log.upkeep.run(*job));
+        let done = self.runtime.block_on(poll_until_dead(run, &self.store));
+        let Some(done) = done else { return };
+        let done = done.unwrap_or_else(|error| panic!("upkeep cannot go on: {error}"));
+        process.done.push(done.into());
+    }
+
+    /// Tells the sequencer of one job that has ended.
+    fn hear_of_a_job(&mut self, process: &mut Process) {
+        if !process.done.is_empty() {
+            let at = self.rng.below(process.done.len() as u64);
+            let done = process.done.swap_remove(usize::try_from(at).unwrap());
+            process.log.sequencer.take(done, self.now());
+            self.drain(process);
+        }
+    }
+
+    fn hear_of_jobs(&mut self, process: &mut Process) {
+        while !process.done.is_empty() {
+            self.hear_of_a_job(process);
+        }
     }
 
     fn step(&mut self, process: &mut Process) {
@@ -344,10 +391,19 @@ impl World {
                     self.store.die_after(self.rng.below(8));
                 }
                 if !self.weather.store_away || self.rng.chance(1, 20) {
-                    self.run_history(process);
+                    if self.rng.chance(2, 3) {
+                        self.do_history(process);
+                    } else {
+                        self.do_upkeep(process);
+                    }
+                }
+                // Both lanes go on by themselves: the ends come in any order, at once or late.
+                if self.rng.chance(1, 2) {
+                    self.hear_of_a_job(process);
                 }
             }
-            82..85 => {
+            82..84 => self.hear_of_a_job(process),
+            84..86 => {
                 if let Some(segment) = process.grow.pop() {
                     let full = self.weather.full_disk || self.rng.chance(1, 5);
                     let created = !full && process.log.files.create(segment, SEGMENT_BYTES).is_ok();
@@ -357,7 +413,7 @@ impl World {
                         .take(Input::Grown { segment, created }, self.now());
                 }
             }
-            85..93 => {
+            86..93 => {
                 let long = self.rng.chance(1, 8);
                 let ms = self.rng.below(if long { 6_000 } else { 120 });
                 self.clock.advance(Duration::from_millis(ms));
@@ -396,6 +452,7 @@ impl World {
                 self.complete_write(process, 0, true);
             }
             self.run_history(process);
+            self.run_upkeep(process);
             for segment in std::mem::take(&mut process.grow) {
                 let created = process.log.files.create(segment, SEGMENT_BYTES).is_ok();
                 process
