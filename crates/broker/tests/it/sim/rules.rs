@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate_broker::batch;
-use tidegate_broker::object::{Folder, Key};
+use tidegate_broker::object::{Folder, Key, manifest};
 use tidegate_broker::read::partition::Topic;
 use tidegate_broker::sequencer::{
     AppendCommand, CreateTopicCommand, DeleteTopicCommand, HistoryJob, Input, NewClaim, NewRecord,
@@ -15,6 +15,7 @@ use tidegate_broker::upkeep::Job;
 use tidegate_broker::wal::SegmentId;
 use tokio::sync::oneshot;
 
+use super::env::Rng;
 use super::model::window_s;
 use super::senders::{Waiting, record};
 use super::world::{Process, SEGMENT_BYTES, World};
@@ -259,6 +260,84 @@ fn nothing_is_deleted_while_a_checkpoint_is_stored() {
     world.run_history(&mut process);
     world.wait(&mut process, 2_000);
     assert!(collects(&process), "and goes on with it");
+}
+
+/// A log with two checkpoints and records after the newer one, some of them in an object.
+fn world_of_two_checkpoints() -> (World, Process) {
+    let (mut world, mut process) = world();
+    let topic = world.create(&mut process, &[]);
+    for round in 0..4 {
+        world.grow(&mut process);
+        world.append_claimed(&mut process, &topic, round);
+        world.append_of(&mut process, &topic, 2_000);
+        world.write_all(&mut process);
+        // The third object comes without a checkpoint, and the fourth record in no object.
+        world.wait(
+            &mut process,
+            [30_000, 30_000, 2_500, 10][usize::try_from(round).unwrap()],
+        );
+        world.write_all(&mut process);
+        for _ in 0..3 {
+            world.run_jobs(&mut process);
+        }
+    }
+    (world, process)
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_passed_over() {
+    for seed in 0..60 {
+        let (mut world, process) = world_of_two_checkpoints();
+        world.rng = Rng::new(seed);
+        drop(process);
+        assert!(
+            world.rot_the_newest_checkpoint(),
+            "there are two checkpoints"
+        );
+        let mut process = world.boot();
+        world.store.fail_one_in(0);
+        world.write_all(&mut process);
+        world.check_everything(&process);
+        // The log goes on from there, to checkpoints that can be read.
+        for _ in 0..3 {
+            world.grow(&mut process);
+            let topic = World::topics(&process)[0].clone();
+            world.append_of(&mut process, &topic, 100);
+            world.write_all(&mut process);
+            world.wait(&mut process, 30_000);
+            world.write_all(&mut process);
+            for _ in 0..3 {
+                world.run_jobs(&mut process);
+            }
+        }
+        let process = world.die_before_the_writes(process);
+        world.check_everything(&process);
+    }
+}
+
+#[test]
+fn a_log_that_no_checkpoint_recovers_says_so_and_names_both() {
+    let (mut world, process) = world_of_two_checkpoints();
+    drop(process);
+    let manifest = world
+        .runtime
+        .block_on(manifest::latest(&world.ground.objects));
+    let manifest = manifest.unwrap().unwrap();
+    let older = manifest.previous.as_ref().unwrap();
+    let (newest, between) = (manifest.checkpoint.as_ref().unwrap(), older.log_start_seq);
+    assert!(world.rot_the_newest_checkpoint());
+    // An object that only recovery from the older one needs.
+    let lost = world.ground.objects.delete(Key::Log(between));
+    world.runtime.block_on(lost).unwrap();
+    let refused = world.try_boot().err().unwrap().to_string();
+    let (newest, older) = (newest.lsn, older.lsn);
+    for part in [
+        format!("the newest checkpoint (record {newest}) cannot be read"),
+        format!("cannot be recovered from the one before it (record {older})"),
+        format!("objects end at record {older}, and the checkpoint had {newest}"),
+    ] {
+        assert!(refused.contains(&part), "{refused}");
+    }
 }
 
 #[test]

@@ -74,6 +74,11 @@ impl SimStore {
         self.dead.swap(false, Ordering::SeqCst)
     }
 
+    /// What is really stored, for those who do not suffer.
+    pub(super) fn inner(&self) -> Arc<InMemory> {
+        self.inner.clone()
+    }
+
     fn fate(&self) -> Fate {
         let mut faults = self.faults.lock().unwrap();
         if let Some(left) = &mut faults.die_after {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use tidegate_broker::boot::{self, BootError, Booted, Found, Ground};
 use tidegate_broker::env::{Clock, Disk};
-use tidegate_broker::object::{ObjectError, Objects};
+use tidegate_broker::object::{Key, ObjectError, Objects, manifest};
 use tidegate_broker::read::cold::ColdReader;
 use tidegate_broker::read::partition::Topic;
 use tidegate_broker::sequencer::{HistoryJob, HistorySettings, Input, Now, Output, Settings};
@@ -187,6 +188,14 @@ impl World {
             }
         }
         panic!("the log did not open in a hundred tries");
+    }
+
+    /// One try to open the log, with a store that does nothing wrong.
+    pub(super) fn try_boot(&mut self) -> Result<Booted, BootError> {
+        self.store.fail_one_in(0);
+        let config = self.config();
+        let boot = Box::pin(boot::boot(&self.ground, config));
+        self.runtime.block_on(boot)
     }
 
     fn config(&mut self) -> boot::Config {
@@ -493,6 +502,44 @@ impl World {
         }
         self.clock
             .advance(Duration::from_millis(self.rng.below(3_000)));
+        if self.rng.chance(1, 4) {
+            self.rot_the_newest_checkpoint();
+        }
+    }
+
+    /// Damages or removes an object that only the newest of two checkpoints needs. Says whether there
+    /// are two.
+    pub(super) fn rot_the_newest_checkpoint(&mut self) -> bool {
+        let store = self.store.inner();
+        let objects = Objects::new(store.clone(), "sim", Arc::new(self.clock.clone()));
+        let manifest = self.runtime.block_on(manifest::latest(&objects)).unwrap();
+        let Some((newest, previous)) =
+            manifest.and_then(|manifest| Some((manifest.checkpoint?, manifest.previous?)))
+        else {
+            return false;
+        };
+        let runs = newest
+            .runs
+            .iter()
+            .filter(|run| !previous.runs.contains(run));
+        let chunks: Vec<Key> = newest.keys().collect();
+        let keys: Vec<Key> = runs.map(|run| Key::Claims(*run)).chain(chunks).collect();
+        let key = *self.rng.pick(&keys).unwrap();
+        self.note(0x407);
+        let path = Path::from(format!("sim/{key}"));
+        // A damaged block of a run is found when it is read; a checkpoint does not replace it.
+        if matches!(key, Key::Claims(_)) || self.rng.chance(1, 3) {
+            self.runtime.block_on(store.delete(&path)).unwrap();
+        } else {
+            let bytes = objects.get_all(key, 1 << 30);
+            let mut bytes = self.runtime.block_on(bytes).unwrap().to_vec();
+            let at = self.rng.below(bytes.len() as u64);
+            bytes[usize::try_from(at).unwrap()] ^= 1 << self.rng.below(8);
+            self.runtime
+                .block_on(store.put(&path, bytes.into()))
+                .unwrap();
+        }
+        true
     }
 
     pub(super) fn topics(process: &Process) -> Vec<Arc<Topic>> {
