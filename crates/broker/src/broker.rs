@@ -113,6 +113,8 @@ pub struct Options {
     /// What claims may hold, on disk and in memory together.
     pub claims_budget_bytes: u64,
     pub history: crate::sequencer::HistorySettings,
+    /// How long a start waits for an object store that does not answer.
+    pub store_patience: Duration,
     /// Kafka's settings (`--kafka-set`).
     pub kafka: Settings,
 }
@@ -128,6 +130,9 @@ impl Options {
             hot_budget_bytes: 256 * 1024 * 1024,
             claims_budget_bytes: 4 * 1024 * 1024 * 1024,
             history: crate::sequencer::HistorySettings::default(),
+            // An orchestrator restarts what fails, with pauses that grow to minutes: a store that is
+            // restarted beside us should not cost one of those, and a wrong one should be told soon.
+            store_patience: Duration::from_secs(60),
             kafka: Settings::default(),
         }
     }

@@ -115,7 +115,13 @@ impl Broker {
         let runtime = history_runtime("tidegate-history")?;
         // A thread of its own, since the caller's may belong to another runtime.
         let booted = std::thread::scope(|scope| {
-            let boot = scope.spawn(|| runtime.block_on(boot::boot(&ground, config)));
+            let boot = scope.spawn(|| {
+                runtime.block_on(boot::boot_patiently(
+                    &ground,
+                    config,
+                    options.store_patience,
+                ))
+            });
             boot.join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;

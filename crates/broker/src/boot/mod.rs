@@ -9,6 +9,7 @@ mod fold;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -96,8 +97,54 @@ pub enum BootError {
         older: String,
         source: Box<BootError>,
     },
+    #[error(
+        "the object store has not answered for {waited_s} s, last for `{key}`: {source}\n\
+         hint: nothing was changed; start again once the store answers"
+    )]
+    StoreAway {
+        waited_s: u64,
+        key: Key,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("objects end at record {found}, and the checkpoint had {expected}")]
     ObjectsEnd { found: u64, expected: u64 },
+}
+
+/// The first wait after a start that the store did not let come to its end; each later one is twice
+/// as long.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+
+/// Recovers the log as [`boot`] does, and tries again for about `patience` while the store does not
+/// answer. Each try claims an epoch of its own, at its very end, so a half-done one leaves nothing.
+///
+/// # Errors
+/// `StoreAway` once the time is up; those of [`boot`].
+pub async fn boot_patiently(
+    ground: &Ground,
+    config: Config,
+    patience: Duration,
+) -> Result<Booted, BootError> {
+    let begun = ground.clock.elapsed();
+    let mut wait = FIRST_WAIT;
+    loop {
+        let (key, source) = match boot(ground, config.clone()).await {
+            Err(BootError::Object(ObjectError::Unavailable { key, source })) => (key, source),
+            done => return done,
+        };
+        let waited = ground.clock.elapsed().saturating_sub(begun);
+        let waited_s = waited.as_secs();
+        if waited >= patience {
+            return Err(BootError::StoreAway {
+                waited_s,
+                key,
+                source,
+            });
+        }
+        tracing::warn!(%key, %source, waited_s, "the start waits for the object store");
+        ground.objects.sleep(wait.min(patience - waited)).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
 }
 
 /// Recovers the log and claims the next epoch.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate_broker::batch;
+use tidegate_broker::boot;
+use tidegate_broker::env::Clock;
 use tidegate_broker::object::{Folder, Key, manifest};
 use tidegate_broker::read::partition::Topic;
 use tidegate_broker::sequencer::{
@@ -337,6 +339,36 @@ fn a_log_that_no_checkpoint_recovers_says_so_and_names_both() {
         format!("objects end at record {older}, and the checkpoint had {newest}"),
     ] {
         assert!(refused.contains(&part), "{refused}");
+    }
+}
+
+#[test]
+fn a_start_waits_for_the_store_and_not_for_ever() {
+    // Requests that fail; seconds that it takes, if it opens.
+    for (away_for, expected) in [
+        (0, Some(0..1)),
+        (8, Some(11..20)),
+        (30, Some(45..60)),
+        (1_000, None),
+    ] {
+        let (mut world, process) = world();
+        drop(process);
+        world.store.away_for(away_for);
+        let begun = world.clock.elapsed();
+        let config = world.config();
+        let patience = Duration::from_secs(60);
+        let boot = boot::boot_patiently(&world.ground, config, patience);
+        let booted = world.runtime.block_on(boot);
+        let seconds = (world.clock.elapsed() - begun).as_secs();
+        match (booted, expected) {
+            (Ok(_), Some(expected)) => assert!(expected.contains(&seconds), "{seconds} s"),
+            (Err(error), None) => {
+                assert!((60..80).contains(&seconds), "{seconds} s");
+                let told = format!("the object store has not answered for {seconds} s");
+                assert!(error.to_string().starts_with(&told), "{error}");
+            }
+            (booted, _) => panic!("{away_for} failures: {:?}", booted.err()),
+        }
     }
 }
 

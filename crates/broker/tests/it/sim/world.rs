@@ -198,7 +198,7 @@ impl World {
         self.runtime.block_on(boot)
     }
 
-    fn config(&mut self) -> boot::Config {
+    pub(super) fn config(&mut self) -> boot::Config {
         let mut config = boot::Config {
             wal_segment_bytes: SEGMENT_BYTES,
             wal_budget_bytes: 4 * SEGMENT_BYTES,
