@@ -116,15 +116,12 @@ impl Fold {
         header: &BatchHeader,
         claims: &[u8],
     ) -> Result<(), ReplayError> {
-        // Only batches that the log built itself carry claims, and only those have its own time.
-        let timed = !claims.is_empty();
         self.state.apply(
             lsn,
             &Entry::Data {
                 topic,
                 partition,
                 header,
-                timed,
             },
         )?;
         for claim in claims::decode_in_record(claims).ok_or(ReplayError::Claims { lsn })? {

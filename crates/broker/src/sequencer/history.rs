@@ -501,7 +501,8 @@ impl Sequencer {
     }
 
     fn upkeep_tick(&mut self, now: Now) {
-        let log_time_ms = self.clock.read(now);
+        // What a merge leaves out must be over after any crash too, so only time that is durable counts.
+        let log_time_ms = self.durable_time_ms;
         let history = &mut self.history;
         history.upkeep_at_ms = now.elapsed_ms + UPKEEP_EVERY_MS;
         let runs = self.shared.runs.load_full();

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use self::append::OpenLanes;
 pub use self::append::RECORD_OVERHEAD_BYTES;
-pub use self::clock::LogClock;
+pub use self::clock::{LogClock, News};
 pub use self::command::handle_of;
 use self::durable::{Answer, Effect, InFlight};
 use self::history::History;
@@ -232,6 +232,11 @@ pub struct Sequencer {
     state: State,
     claims: Claims,
     clock: LogClock,
+    /// The last record that tells the time, and the last such time that is durable.
+    time_lsn: u64,
+    durable_time_ms: i64,
+    /// What the open group has to tell, since claims in it were found to be free by it.
+    group_time_ms: Option<i64>,
     /// The handles of all topics at the tail, ahead of the published table.
     topics: HashMap<u32, Arc<Topic>>,
     segments: Segments,
@@ -272,12 +277,16 @@ impl Sequencer {
     /// Makes a sequencer that goes on where recovery ended. It must be told to start its epoch
     /// ([`Sequencer::start_epoch`]) before anything else.
     pub fn new(settings: Settings, shared: Arc<Shared>, recovered: Recovered, now: Now) -> Self {
-        let clock = LogClock::new(recovered.state.log_time_ms, now);
+        let durable_time_ms = recovered.state.log_time_ms;
+        let clock = LogClock::new(durable_time_ms, now);
         let history = History::new(settings.history.clone(), recovered.history, now);
         Self {
             group_first_lsn: recovered.state.last_lsn + 1,
             state: recovered.state,
             claims: recovered.claims,
+            time_lsn: 0,
+            durable_time_ms,
+            group_time_ms: None,
             clock,
             topics: recovered.topics,
             segments: recovered.segments,
@@ -386,14 +395,35 @@ impl Sequencer {
 
     /// Does what time asks for. To be called at least ten times a second.
     pub fn tick(&mut self, now: Now) {
-        self.shared.set_log_time(self.clock.read(now));
+        let log_time_ms = self.claims_time(now);
+        self.shared.set_log_time(log_time_ms);
         self.release_held(now);
         if self.grow_again_ms.is_some_and(|at| at <= now.elapsed_ms) {
             self.grow();
         }
+        self.record_time(now);
         self.history_tick(now);
+        self.tell_of_leaps();
         self.cover_last_group(now);
         self.flush(now);
+    }
+
+    fn tell_of_leaps(&mut self) {
+        const PER_MINUTE: i64 = 60_000;
+        match self.clock.take_news() {
+            None => {}
+            Some(News::Leapt { ahead_ms }) => tracing::error!(
+                ahead_minutes = ahead_ms / PER_MINUTE,
+                "the wall clock is far ahead of the log's last time: the machine was off or slept for so \
+                 long, or its clock is wrong; for an hour nothing expires by it and no history is \
+                 deleted: set the clock now if it is wrong"
+            ),
+            Some(News::Believed { ahead_ms }) => tracing::warn!(
+                ahead_minutes = ahead_ms / PER_MINUTE,
+                "the wall clock has stood ahead for an hour and is believed"
+            ),
+            Some(News::SetBack) => tracing::info!("the wall clock is no longer far ahead"),
+        }
     }
 
     /// Stops taking commands; what was taken is still made durable and answered.

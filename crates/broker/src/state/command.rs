@@ -19,6 +19,7 @@ pub enum Command {
     ProducerIdGiven(ProducerIdGiven),
     ProducersExpired(ProducersExpired),
     OffsetsCommitted(OffsetsCommitted),
+    TimePassed(TimePassed),
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -31,7 +32,7 @@ pub struct ClusterCreated {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct EpochStarted {
     pub epoch: u32,
-    pub wall_ms: i64,
+    pub log_time_ms: i64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -83,6 +84,11 @@ pub struct OffsetEntry {
     pub metadata: String,
 }
 
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct TimePassed {
+    pub log_time_ms: i64,
+}
+
 /// A META record that this version cannot read.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CommandError {
@@ -106,6 +112,7 @@ impl Command {
             Self::ProducerIdGiven(fields) => body(6, fields),
             Self::ProducersExpired(fields) => body(7, fields),
             Self::OffsetsCommitted(fields) => body(8, fields),
+            Self::TimePassed(fields) => body(9, fields),
         }
     }
 
@@ -124,6 +131,7 @@ impl Command {
             6 => Self::ProducerIdGiven(fields(kind, rest)?),
             7 => Self::ProducersExpired(fields(kind, rest)?),
             8 => Self::OffsetsCommitted(fields(kind, rest)?),
+            9 => Self::TimePassed(fields(kind, rest)?),
             unknown => return Err(CommandError::UnknownKind(unknown)),
         })
     }
@@ -158,7 +166,7 @@ mod tests {
         check(
             Command::EpochStarted(EpochStarted {
                 epoch: 300,
-                wall_ms: 5,
+                log_time_ms: 5,
             }),
             &[2, 172, 2, 10],
         );
@@ -177,6 +185,7 @@ mod tests {
             Command::ProducersExpired(ProducersExpired { before_lsn: 9 }),
             &[7, 9],
         );
+        check(Command::TimePassed(TimePassed { log_time_ms: 5 }), &[9, 10]);
         check(
             Command::OffsetsCommitted(OffsetsCommitted {
                 group: "g".into(),

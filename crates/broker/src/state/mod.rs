@@ -30,7 +30,7 @@ pub struct State {
     pub epoch: u32,
     /// The number of the last applied record; 0 in an empty log.
     pub last_lsn: u64,
-    /// The latest time of a record that the log timed itself. Never goes back.
+    /// Log time as last recorded. Never goes back.
     pub log_time_ms: i64,
     pub next_topic: u32,
     pub next_producer_id: i64,
@@ -81,12 +81,11 @@ pub struct Committed {
 /// One record, as much of it as the state needs.
 #[derive(Clone, Debug)]
 pub enum Entry<'a> {
-    /// A batch at its place. `timed` says that the log gave it its timestamps.
+    /// A batch at its place.
     Data {
         topic: u32,
         partition: u32,
         header: &'a BatchHeader,
-        timed: bool,
     },
     Meta(&'a Command),
 }
@@ -152,13 +151,7 @@ impl State {
                 topic,
                 partition,
                 header,
-                timed,
-            } => {
-                self.apply_data(lsn, *topic, *partition, header)?;
-                if *timed {
-                    self.log_time_ms = self.log_time_ms.max(header.max_timestamp);
-                }
-            }
+            } => self.apply_data(lsn, *topic, *partition, header)?,
             Entry::Meta(command) => self.apply_command(lsn, command)?,
         }
         self.last_lsn = lsn;
@@ -209,7 +202,7 @@ impl State {
                     return impossible("an epoch starts that is not newer");
                 }
                 self.epoch = started.epoch;
-                self.log_time_ms = self.log_time_ms.max(started.wall_ms);
+                self.log_time_ms = self.log_time_ms.max(started.log_time_ms);
                 for lane in self
                     .topics
                     .values_mut()
@@ -268,6 +261,9 @@ impl State {
             }
             Command::ProducersExpired(expired) => self.producers.expire(expired.before_lsn),
             Command::OffsetsCommitted(committed) => self.commit_offsets(committed),
+            Command::TimePassed(passed) => {
+                self.log_time_ms = self.log_time_ms.max(passed.log_time_ms);
+            }
         }
         Ok(())
     }

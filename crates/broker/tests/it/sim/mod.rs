@@ -6,6 +6,7 @@
 
 mod disk;
 mod env;
+mod leaps;
 mod model;
 mod readers;
 mod rules;

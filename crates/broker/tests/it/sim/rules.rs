@@ -10,11 +10,13 @@ use tidegate_broker::env::Clock;
 use tidegate_broker::object::{Folder, Key, manifest};
 use tidegate_broker::read::partition::Topic;
 use tidegate_broker::sequencer::{
-    AppendCommand, CreateTopicCommand, DeleteTopicCommand, HistoryJob, Input, NewClaim, NewRecord,
+    AppendAnswer, AppendCommand, CreateTopicCommand, DeleteTopicCommand, HistoryJob, Input,
+    NewClaim, NewRecord,
 };
 use tidegate_broker::state::claims::ClaimKey;
 use tidegate_broker::upkeep::Job;
 use tidegate_broker::wal::SegmentId;
+use tidegate_event_log::Disposition;
 use tokio::sync::oneshot;
 
 use super::env::Rng;
@@ -23,7 +25,11 @@ use super::senders::{Waiting, record};
 use super::world::{Process, SEGMENT_BYTES, World};
 
 impl World {
-    fn create(&mut self, process: &mut Process, config: &[(&str, &str)]) -> std::sync::Arc<Topic> {
+    pub(super) fn create(
+        &mut self,
+        process: &mut Process,
+        config: &[(&str, &str)],
+    ) -> std::sync::Arc<Topic> {
         let (reply, answer) = oneshot::channel();
         let config: BTreeMap<_, _> = config
             .iter()
@@ -66,20 +72,38 @@ impl World {
         self.take(process, Input::Append(command));
     }
 
-    /// Appends a record with a claim that nobody had before.
-    fn append_claimed(&mut self, process: &mut Process, topic: &Topic, claim: u64) {
-        let number = self.send((topic.id, 0), Some(3 * claim + 1), None);
-        let record = NewRecord {
-            topic: topic.number,
-            partition: 0,
-            body: batch::encode_record(&record(number, 10)),
-            claim: Some(NewClaim {
-                key: ClaimKey::of(&[7; 16], &claim.to_le_bytes()),
-                fingerprint: [1; 16],
-                window_s: window_s(3 * claim + 1),
-            }),
+    /// Appends a record with the claim of another and returns what became of it.
+    pub(super) fn disposition_of(
+        &mut self,
+        process: &mut Process,
+        topic: &Topic,
+        claim: u64,
+    ) -> Disposition {
+        let runs = process.log.shared.runs.load_full();
+        let key = ClaimKey::of(&[7; 16], &claim.to_le_bytes());
+        let now_ms = process.log.shared.log_time_ms();
+        let held = runs.lookup(&self.ground.objects, key, now_ms, |_| true);
+        if self.runtime.block_on(held).unwrap().is_some() {
+            return Disposition::Repeated;
+        }
+        let (reply, mut answer) = oneshot::channel();
+        let command = AppendCommand {
+            records: vec![claimed(0, topic, claim)],
+            runs_version: runs.version,
+            reply,
         };
-        self.append(process, vec![(number, record)]);
+        self.take(process, Input::Append(command));
+        self.write_all(process);
+        match answer.try_recv().unwrap() {
+            AppendAnswer::Records(answers) => answers[0].clone().unwrap().disposition,
+            AppendAnswer::Recheck(_) => panic!("nothing was sealed meanwhile"),
+        }
+    }
+
+    /// Appends a record with a claim that nobody had before.
+    pub(super) fn append_claimed(&mut self, process: &mut Process, topic: &Topic, claim: u64) {
+        let number = self.send((topic.id, 0), Some(3 * claim + 1), None);
+        self.append(process, vec![(number, claimed(number, topic, claim))]);
         self.drain(process);
     }
 
@@ -88,7 +112,7 @@ impl World {
         self.drain(process);
     }
 
-    fn write_all(&mut self, process: &mut Process) {
+    pub(super) fn write_all(&mut self, process: &mut Process) {
         process.log.sequencer.flush(self.now());
         self.drain(process);
         while !process.writes.is_empty() {
@@ -99,14 +123,14 @@ impl World {
         }
     }
 
-    fn wait(&mut self, process: &mut Process, ms: u64) {
+    pub(super) fn wait(&mut self, process: &mut Process, ms: u64) {
         self.clock.advance(Duration::from_millis(ms));
         process.log.sequencer.tick(self.now());
         self.drain(process);
     }
 
     /// Does the jobs at hand, in both lanes.
-    fn run_jobs(&mut self, process: &mut Process) {
+    pub(super) fn run_jobs(&mut self, process: &mut Process) {
         self.run_upkeep(process);
         self.run_history(process);
     }
@@ -129,13 +153,26 @@ impl World {
     }
 
     /// The process dies, and the writes under way never began.
-    fn die_before_the_writes(&mut self, process: Process) -> Process {
+    pub(super) fn die_before_the_writes(&mut self, process: Process) -> Process {
         drop(process);
         self.boot()
     }
 }
 
-fn world() -> (World, Process) {
+fn claimed(number: u64, topic: &Topic, claim: u64) -> NewRecord {
+    NewRecord {
+        topic: topic.number,
+        partition: 0,
+        body: batch::encode_record(&record(number, 10)),
+        claim: Some(NewClaim {
+            key: ClaimKey::of(&[7; 16], &claim.to_le_bytes()),
+            fingerprint: [1; 16],
+            window_s: window_s(3 * claim + 1),
+        }),
+    }
+}
+
+pub(super) fn world() -> (World, Process) {
     let mut world = World::new(1, None);
     let mut process = world.boot();
     world.store.fail_one_in(0);

@@ -174,7 +174,6 @@ impl World {
             if self.rng.chance(1, 4) {
                 self.store.die_after(self.rng.below(12));
             }
-            let started = self.now();
             let config = self.config();
             let boot = Box::pin(boot::boot(&self.ground, config));
             let booted = self.runtime.block_on(poll_until_dead(boot, &self.store));
@@ -182,7 +181,7 @@ impl World {
                 continue;
             }
             match booted.expect("only death leaves a start undone") {
-                Ok(log) => return self.process(log, started),
+                Ok(log) => return self.process(log),
                 Err(BootError::Object(ObjectError::Unavailable { .. })) => {}
                 Err(error) => panic!("the log does not open: {error}"),
             }
@@ -230,8 +229,8 @@ impl World {
         config
     }
 
-    fn process(&mut self, log: Booted, started: Now) -> Process {
-        self.check_recovered_state(&log, started);
+    fn process(&mut self, log: Booted) -> Process {
+        self.check_recovered_state(&log);
         self.note(u64::from(log.epoch));
         let cold = ColdReader::new(self.ground.objects.clone(), log.files.clone(), 8);
         let mut process = Process {
@@ -249,7 +248,7 @@ impl World {
     }
 
     /// Invariant 10: recovery comes to the state that the log had.
-    fn check_recovered_state(&mut self, log: &Booted, started: Now) {
+    fn check_recovered_state(&mut self, log: &Booted) {
         let Found { last_lsn, .. } = log.found;
         self.images.retain(|lsn, _| *lsn <= last_lsn);
         let Some(image) = self.images.get(&last_lsn) else {
@@ -261,17 +260,15 @@ impl World {
             next = last_lsn;
             expected.last_lsn -= 1;
         }
-        let wall_ms = started.wall_ms;
+        // Retries in the middle of a start move the clock; the epoch's own time is not the question.
         let epoch = EpochStarted {
             epoch: log.epoch,
-            wall_ms,
+            log_time_ms: log.sequencer.state().log_time_ms,
         };
         expected
             .apply(next, &Entry::Meta(&Command::EpochStarted(epoch)))
             .unwrap();
         let found = log.sequencer.state().image();
-        // Retries in the middle of a start move the clock; the epoch's own time is not the question.
-        expected.log_time_ms = log.sequencer.state().log_time_ms;
         assert_eq!(
             expected.image(),
             found,
