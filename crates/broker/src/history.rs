@@ -167,8 +167,15 @@ impl HistoryRunner {
             .extend(stored.iter().map(|run| run.place().clone()));
         let runs = image.runs.iter().map(|run| run.id).collect();
         let put_id = random_id(common.random.as_ref());
-        let checkpoint =
-            Checkpoint::encode(epoch, image.last_lsn, image.next_seq, runs, put_id, &image);
+        let (lsn, next_seq) = (image.last_lsn, image.next_seq);
+        let checkpoint = Checkpoint::encode(
+            epoch,
+            lsn,
+            next_seq,
+            runs,
+            put_id,
+            &(&image, &image.state.later),
+        );
         let mut place = None;
         self.persist(async || {
             place = Some(checkpoint.store(&common.objects).await?);

@@ -10,8 +10,8 @@ use crate::object::checkpoint::{self, CheckpointRef};
 use crate::object::manifest::Manifest;
 use crate::object::{Key, ObjectError, Objects, l0};
 use crate::sequencer::CheckpointImage;
-use crate::state::State;
 use crate::state::claims::Runs;
+use crate::state::{Later, State};
 use crate::wal;
 
 /// The log as far as objects hold it.
@@ -105,7 +105,9 @@ impl Base {
         };
         base.fold.now_ms = now_ms;
         if let Some(checkpoint) = checkpoint {
-            let image: CheckpointImage = checkpoint::load(objects, checkpoint).await?;
+            let (mut image, later): (CheckpointImage, Later) =
+                checkpoint::load(objects, checkpoint).await?;
+            image.state.later = later;
             base.runs = Runs::open(objects, &image.runs).await?;
             base.fold.state = State::from_image(image.state);
             base.fold.extents = image.extents;

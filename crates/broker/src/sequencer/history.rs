@@ -43,7 +43,10 @@ pub struct HistorySettings {
     /// How long an object outlives its last reference.
     pub delete_after_ms: i64,
     /// Kafka's `producer.id.expiration.ms`.
-    pub producer_expiry_ms: u64,
+    pub producer_expiry_ms: i64,
+    /// How many producers are remembered, each counted once for every partition it writes to. One takes
+    /// about 250 bytes.
+    pub producers_limit: usize,
 }
 
 impl Default for HistorySettings {
@@ -59,6 +62,7 @@ impl Default for HistorySettings {
             retention_check_ms: 300_000,
             delete_after_ms: 900_000,
             producer_expiry_ms: 86_400_000,
+            producers_limit: 500_000,
         }
     }
 }
@@ -179,8 +183,6 @@ pub(super) struct History {
     objects_since_checkpoint: u64,
     bytes_since_checkpoint: u64,
     retention_checked_ms: u64,
-    /// Times and the record that was last then, an hour apart, for the expiry of producers.
-    hours: VecDeque<(u64, u64)>,
     upkeep: upkeep::Upkeep,
     upkeep_at_ms: u64,
     upkeep_in_flight: Option<UpkeepInFlight>,
@@ -214,7 +216,6 @@ impl History {
             objects_since_checkpoint: recovered.objects_since_checkpoint,
             bytes_since_checkpoint: unshipped_bytes,
             retention_checked_ms: now.elapsed_ms,
-            hours: VecDeque::new(),
             checkpoint_in_flight: None,
         }
     }
@@ -489,7 +490,7 @@ impl Sequencer {
         if self.group.is_empty() && self.lanes.is_empty() {
             self.cut_if_due(now);
         }
-        self.note_hour(now);
+        self.forget_producers(now);
         let history = &self.history;
         if now.elapsed_ms >= history.retention_checked_ms + history.settings.retention_check_ms {
             self.history.retention_checked_ms = now.elapsed_ms;
@@ -568,25 +569,25 @@ impl Sequencer {
         self.history_durable(now);
     }
 
-    /// Remembers the last record once an hour, and expires producers silent since long before.
-    fn note_hour(&mut self, now: Now) {
-        const HOUR_MS: u64 = 3_600_000;
-        let hours = &mut self.history.hours;
-        if hours
-            .back()
-            .is_none_or(|(at, _)| now.elapsed_ms >= at + HOUR_MS)
-        {
-            hours.push_back((now.elapsed_ms, self.state.last_lsn));
-        }
-        let expiry_ms = self.history.settings.producer_expiry_ms;
-        let due = hours
-            .front()
-            .filter(|(at, _)| now.elapsed_ms >= at + expiry_ms)
-            .copied();
-        if let Some((_, lsn)) = due {
-            hours.pop_front();
-            if !self.state.producers.is_empty() {
-                self.expire_producers(lsn, now);
+    /// Forgets producers that have been silent for long, and the most silent ones if there are too many:
+    /// a repeat of what those sent last is no longer known.
+    fn forget_producers(&mut self, now: Now) {
+        let settings = &self.history.settings;
+        let producers = &self.state.producers;
+        if producers.len() > settings.producers_limit {
+            let before_lsn = producers.oldest_tenth();
+            tracing::warn!(
+                producers = producers.len(),
+                "too many idempotent producers: those silent for longest are forgotten"
+            );
+            self.expire_producers(before_lsn, now);
+        } else if !producers.is_empty() {
+            let log_time_ms = self.clock.read(now);
+            let old = self
+                .state
+                .record_of_age(log_time_ms, settings.producer_expiry_ms);
+            if let Some(before_lsn) = old {
+                self.expire_producers(before_lsn, now);
             }
         }
     }

@@ -11,7 +11,7 @@ pub mod command;
 pub mod extents;
 pub mod producers;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,19 @@ use tidegate_event_log::TopicConfig;
 use self::command::{Command, OffsetsCommitted};
 use self::producers::{Producer, Producers};
 use crate::batch::BatchHeader;
+
+/// How far apart times are remembered: expiry is as exact as that.
+const MARK_EVERY_MS: i64 = 10 * 60 * 1000;
+
+/// Ten weeks of them; more become coarser.
+const MARKS_LIMIT: usize = 10_000;
+
+/// Log time at a record.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+struct TimeMark {
+    log_time_ms: i64,
+    lsn: u64,
+}
 
 /// The log's state after its last applied record.
 #[derive(Clone, Debug)]
@@ -32,6 +45,8 @@ pub struct State {
     pub last_lsn: u64,
     /// Log time as last recorded. Never goes back.
     pub log_time_ms: i64,
+    /// Log times and the records that told them, oldest first: so a record's age can be told.
+    marks: VecDeque<TimeMark>,
     pub next_topic: u32,
     pub next_producer_id: i64,
     topics: BTreeMap<u32, Topic>,
@@ -124,6 +139,7 @@ impl Default for State {
             epoch: 0,
             last_lsn: 0,
             log_time_ms: 0,
+            marks: VecDeque::new(),
             next_topic: 1,
             next_producer_id: 1,
             topics: BTreeMap::new(),
@@ -202,7 +218,7 @@ impl State {
                     return impossible("an epoch starts that is not newer");
                 }
                 self.epoch = started.epoch;
-                self.log_time_ms = self.log_time_ms.max(started.log_time_ms);
+                self.pass_time(lsn, started.log_time_ms);
                 for lane in self
                     .topics
                     .values_mut()
@@ -259,13 +275,36 @@ impl State {
             Command::ProducerIdGiven(given) => {
                 self.next_producer_id = self.next_producer_id.max(given.producer_id + 1);
             }
-            Command::ProducersExpired(expired) => self.producers.expire(expired.before_lsn),
-            Command::OffsetsCommitted(committed) => self.commit_offsets(committed),
-            Command::TimePassed(passed) => {
-                self.log_time_ms = self.log_time_ms.max(passed.log_time_ms);
+            Command::ProducersExpired(expired) => {
+                self.producers.expire(expired.before_lsn);
+                self.marks.retain(|mark| mark.lsn > expired.before_lsn);
             }
+            Command::OffsetsCommitted(committed) => self.commit_offsets(committed),
+            Command::TimePassed(passed) => self.pass_time(lsn, passed.log_time_ms),
         }
         Ok(())
+    }
+
+    fn pass_time(&mut self, lsn: u64, log_time_ms: i64) {
+        self.log_time_ms = self.log_time_ms.max(log_time_ms);
+        let (log_time_ms, last) = (self.log_time_ms, self.marks.back());
+        if last.is_none_or(|last| log_time_ms - last.log_time_ms >= MARK_EVERY_MS) {
+            self.marks.push_back(TimeMark { log_time_ms, lsn });
+        }
+        if self.marks.len() > MARKS_LIMIT {
+            // Every other one: far back, time need not be as fine.
+            let mut at = 0_u32;
+            self.marks.retain(|_| {
+                at += 1;
+                at.is_multiple_of(2)
+            });
+        }
+    }
+
+    /// The last record that is known to be at least `age_ms` old, by log time.
+    pub fn record_of_age(&self, log_time_ms: i64, age_ms: i64) -> Option<u64> {
+        let old = |mark: &&TimeMark| log_time_ms.saturating_sub(mark.log_time_ms) >= age_ms;
+        self.marks.iter().rev().find(old).map(|mark| mark.lsn)
     }
 
     fn commit_offsets(&mut self, committed: &OffsetsCommitted) {
@@ -340,6 +379,9 @@ impl State {
                 .iter()
                 .map(|(k, v)| (k.clone(), (**v).clone()))
                 .collect(),
+            later: Later {
+                marks: self.marks.iter().copied().collect(),
+            },
         }
     }
 
@@ -351,6 +393,7 @@ impl State {
             epoch: image.epoch,
             last_lsn: image.last_lsn,
             log_time_ms: image.log_time_ms,
+            marks: image.later.marks.into(),
             next_topic: image.next_topic,
             next_producer_id: image.next_producer_id,
             names: image
@@ -400,4 +443,14 @@ pub struct Image {
     topics: Vec<Topic>,
     producers: Vec<((i64, u32, u32), Producer)>,
     groups: Vec<(String, CommittedGroup)>,
+    /// Stored behind the whole image.
+    #[serde(skip)]
+    pub later: Later,
+}
+
+/// What versions after the first added to [`Image`]. Stored format, stable: postcard, fields in this
+/// order, new ones at the end.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Later {
+    marks: Vec<TimeMark>,
 }

@@ -127,6 +127,16 @@ impl Producers {
             .retain(|_, producer| producer.last_lsn >= before_lsn);
     }
 
+    /// The record before which the last batches of about a tenth of all producers lie.
+    pub fn oldest_tenth(&self) -> u64 {
+        let mut last: Vec<u64> = self.entries.values().map(|entry| entry.last_lsn).collect();
+        let tenth = last.len() / 10;
+        match last.is_empty() {
+            true => 0,
+            false => *last.select_nth_unstable(tenth).1 + 1,
+        }
+    }
+
     /// Forgets all producers of a topic.
     pub fn drop_topic(&mut self, topic: u32) {
         self.entries.retain(|(_, of, _), _| *of != topic);
@@ -238,5 +248,23 @@ mod tests {
         assert_eq!(back.image(), producers.image());
         producers.expire(6);
         assert_eq!(producers.len(), 0);
+    }
+
+    #[test]
+    fn the_oldest_tenth_goes_first() {
+        let mut producers = Producers::default();
+        for lsn in (1..=30).rev() {
+            let mut header = batch(0, 0, 1, 0);
+            header.producer_id = i64::try_from(lsn).unwrap();
+            producers.note(lsn, 1, 0, &header);
+        }
+        producers.expire(producers.oldest_tenth());
+        let left: Vec<u64> = producers
+            .image()
+            .iter()
+            .map(|(_, one)| one.last_lsn)
+            .collect();
+        assert_eq!(left, (5..=30).collect::<Vec<_>>());
+        assert_eq!(Producers::default().oldest_tenth(), 0);
     }
 }

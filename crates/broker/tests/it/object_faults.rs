@@ -182,7 +182,8 @@ async fn check_history(objects: &Objects) {
         .unwrap();
     assert_eq!((found.id, found.epoch), (3, 1));
     for place in found.checkpoints() {
-        let image: String = persist(async || checkpoint::load(objects, place).await).await;
+        let (image, ()): (String, ()) =
+            persist(async || checkpoint::load(objects, place).await).await;
         assert_eq!(image, IMAGE);
     }
     for number in 1..=OBJECTS {

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use super::env::Rng;
 use super::model::window_s;
-use super::senders::{Waiting, record};
+use super::senders::{Producer, Waiting, record};
 use super::world::{Process, SEGMENT_BYTES, World};
 
 impl World {
@@ -407,6 +407,55 @@ fn a_start_waits_for_the_store_and_not_for_ever() {
             (booted, _) => panic!("{away_for} failures: {:?}", booted.err()),
         }
     }
+}
+
+#[test]
+fn silent_producers_are_forgotten_across_starts() {
+    let (mut world, mut process) = world();
+    world.create(&mut process, &[]);
+    let known = |process: &Process| process.log.sequencer.state().producers.len();
+    world.send_produce(&mut process);
+    world.write_all(&mut process);
+    assert_eq!(known(&process), 1);
+    // No process lives longer than five hours; together they live 25.
+    for life in 0..5 {
+        assert_eq!(known(&process), 1, "after {life} lives");
+        for _ in 0..30 {
+            world.wait(&mut process, 600_000);
+            world.write_all(&mut process);
+            world.run_jobs(&mut process);
+        }
+        process = world.die_before_the_writes(process);
+        world.store.fail_one_in(0);
+        world.write_all(&mut process);
+    }
+    world.wait(&mut process, 600_000);
+    assert_eq!(known(&process), 0);
+}
+
+#[test]
+fn too_many_producers_are_not_remembered() {
+    let mut world = World::new(1, None);
+    world.tweak = |config| config.sequencer.history.producers_limit = 20;
+    let mut process = world.boot();
+    world.store.fail_one_in(0);
+    world.write_all(&mut process);
+    world.create(&mut process, &[]);
+    for id in 0..200 {
+        world.grow(&mut process);
+        world.producers = vec![Producer {
+            id,
+            ..Producer::default()
+        }];
+        world.send_produce(&mut process);
+        world.write_all(&mut process);
+        world.wait(&mut process, 50);
+        world.write_all(&mut process);
+        world.run_jobs(&mut process);
+        let state = process.log.sequencer.state();
+        assert!(state.producers.len() <= 20, "{}", state.producers.len());
+    }
+    world.check_everything(&process);
 }
 
 #[test]

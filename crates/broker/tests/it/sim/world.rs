@@ -222,6 +222,7 @@ impl World {
                     retention_check_ms: 1_000,
                     delete_after_ms: 5_000,
                     producer_expiry_ms: 86_400_000,
+                    producers_limit: 1_000,
                 },
             },
         };
