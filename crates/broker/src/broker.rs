@@ -1,6 +1,7 @@
 //! The handle on the running log: what the Kafka port and the gateway call. Everything that changes
 //! the log goes to the sequencer as a command; everything that reads it does not.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -94,6 +95,8 @@ pub enum TopicError {
     Unknown,
     #[error("{0}")]
     Invalid(String),
+    #[error("{0}")]
+    TooMany(String),
     #[error("{0}")]
     Unavailable(String),
 }
@@ -264,6 +267,7 @@ impl Broker {
             .await
             .map_err(|refusal| match refusal {
                 Refusal::TopicExists => TopicError::Exists,
+                Refusal::TooManyPartitions => TopicError::TooMany(refusal.to_string()),
                 other => TopicError::Unavailable(other.to_string()),
             })
     }
@@ -333,6 +337,15 @@ impl Broker {
             answer,
         )
         .await
+    }
+
+    /// Tells the log which consumer groups have members, and has it look for offsets that expire.
+    ///
+    /// # Errors
+    /// The log is stopping.
+    pub async fn check_offsets(&self, occupied: BTreeSet<String>) -> Result<(), Refusal> {
+        let bytes = occupied.iter().map(String::len).sum();
+        self.send(Input::CheckOffsets(occupied), bytes).await
     }
 
     /// The committed offsets of a group.

@@ -30,6 +30,9 @@ use crate::wal::{self, Writers};
 /// Cold reads at a time; more would only queue in the disk.
 const COLD_READS: usize = 8;
 
+/// Memory for consumer groups and their committed offsets: some two million offsets without notes.
+const OFFSETS_BUDGET_BYTES: u64 = 256 * 1024 * 1024;
+
 /// Jobs and chores in their queues: there is one of each at a time, but for segments to be removed.
 const CHORES: usize = 16;
 
@@ -109,6 +112,9 @@ impl Broker {
                 group_limit_bytes: sequencer::GROUP_LIMIT_BYTES,
                 writes_in_flight: options.writes_in_flight,
                 claims_budget_bytes: options.claims_budget_bytes,
+                max_partitions: usize::try_from(options.kafka.max_partitions).unwrap_or(usize::MAX),
+                offsets_retention_ms: i64::from(options.kafka.offsets_retention_minutes) * 60_000,
+                offsets_budget_bytes: OFFSETS_BUDGET_BYTES,
                 history: options.history.clone(),
             },
         };

@@ -1,13 +1,11 @@
-//! Commands into the open group: topics, producer ids, committed offsets, log starts.
+//! Commands into the open group: topics, producer ids, log starts, log time.
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::durable::{Answer, Effect};
-use super::{
-    CommitOffsetsCommand, CreateTopicCommand, DeleteTopicCommand, Now, Refusal, Sequencer,
-};
+use super::{CreateTopicCommand, DeleteTopicCommand, Now, Refusal, Sequencer};
 use crate::read::partition::{Partition, Topic};
 use crate::state::Entry;
 use crate::state::command::{
@@ -65,7 +63,7 @@ impl Sequencer {
 
     /// Appends a command and applies it. Open batches go first, so that the command stands behind
     /// every record that was taken before it.
-    fn push_command(&mut self, command: &Command, now: Now) {
+    pub(super) fn push_command(&mut self, command: &Command, now: Now) {
         let body = command.encode();
         self.make_room(body.len(), now);
         self.close_lanes();
@@ -85,6 +83,11 @@ impl Sequencer {
     pub(super) fn create_topic(&mut self, command: CreateTopicCommand, now: Now) {
         if self.state.topic_number(&command.name).is_some() {
             return drop(command.reply.send(Err(Refusal::TopicExists)));
+        }
+        // The product's own topics are few, and without them it does not start.
+        let partitions = self.state.partition_count() + command.partitions as usize;
+        if partitions > self.settings.max_partitions && !command.internal {
+            return drop(command.reply.send(Err(Refusal::TooManyPartitions)));
         }
         let number = self.state.next_topic;
         let created = TopicCreated {
@@ -133,21 +136,6 @@ impl Sequencer {
             now,
         );
         self.answer_when_durable(Answer::ProducerId(reply, producer_id));
-    }
-
-    pub(super) fn commit_offsets(&mut self, command: CommitOffsetsCommand, now: Now) {
-        let mut offsets = command.offsets;
-        offsets.commit_ms = self.clock.read(now);
-        let name = offsets.group.clone();
-        self.push_command(&Command::OffsetsCommitted(offsets), now);
-        let group = self
-            .state
-            .group(&name)
-            .expect("a commit makes its group")
-            .clone();
-        self.effects
-            .push(Effect::GroupsChanged(vec![(name, group)]));
-        self.answer_when_durable(Answer::Done(command.reply));
     }
 
     /// Moves log starts, as retention decided. Those without room are found again by the next check.

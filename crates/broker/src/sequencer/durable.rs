@@ -42,6 +42,7 @@ pub(super) enum Effect {
     TopicDeleted(u32),
     LogStartMoved(Arc<Partition>, i64),
     GroupsChanged(Vec<(String, Arc<CommittedGroup>)>),
+    GroupsGone(Vec<String>),
     /// Log time was recorded.
     TimePassed(i64),
 }
@@ -196,6 +197,7 @@ impl Sequencer {
                     self.history.log_start_moved(topic, index, log_start, now);
                 }
                 Effect::GroupsChanged(groups) => self.shared.set_groups(groups),
+                Effect::GroupsGone(groups) => self.shared.forget_groups(&groups),
                 Effect::TimePassed(log_time_ms) => self.durable_time_ms = log_time_ms,
             }
         }

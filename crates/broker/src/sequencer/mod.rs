@@ -11,8 +11,9 @@ mod clock;
 mod command;
 mod durable;
 mod history;
+mod offsets;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -63,6 +64,8 @@ pub enum Input {
     DeleteTopic(DeleteTopicCommand),
     GiveProducerId(oneshot::Sender<Result<i64, Refusal>>),
     CommitOffsets(CommitOffsetsCommand),
+    /// Time to look for offsets that expire. These consumer groups have members.
+    CheckOffsets(BTreeSet<String>),
     /// A group was written; these are its bytes as they stand on disk.
     Written {
         group_no: u64,
@@ -105,6 +108,10 @@ pub enum Refusal {
     Stopping,
     #[error("the topic exists")]
     TopicExists,
+    #[error("all topics together would have more partitions than `max.partitions` allows")]
+    TooManyPartitions,
+    #[error("no more consumer groups or committed offsets are kept until others expire")]
+    OffsetsFull,
     #[error("the batch is out of order")]
     OutOfOrder,
     #[error("a newer producer epoch has written")]
@@ -205,6 +212,12 @@ pub struct Settings {
     pub writes_in_flight: usize,
     /// Memory and disk that claims may hold.
     pub claims_budget_bytes: u64,
+    /// `max.partitions`: how many all topics together may have.
+    pub max_partitions: usize,
+    /// Kafka's `offsets.retention.minutes`.
+    pub offsets_retention_ms: i64,
+    /// What consumer groups and their offsets may take in memory.
+    pub offsets_budget_bytes: u64,
     pub history: HistorySettings,
 }
 
@@ -367,6 +380,7 @@ impl Sequencer {
             Input::DeleteTopic(command) => self.delete_topic(command, now),
             Input::GiveProducerId(reply) => self.give_producer_id(reply, now),
             Input::CommitOffsets(command) => self.commit_offsets(command, now),
+            Input::CheckOffsets(occupied) => self.check_offsets(&occupied, now),
             Input::Written { .. }
             | Input::Grown { .. }
             | Input::HistoryDone(_)
@@ -465,7 +479,8 @@ fn refuse(command: Input, why: &Refusal) {
         Input::DeleteTopic(command) => drop(command.reply.send(Err(why.clone()))),
         Input::GiveProducerId(reply) => drop(reply.send(Err(why.clone()))),
         Input::CommitOffsets(command) => drop(command.reply.send(Err(why.clone()))),
-        Input::Written { .. }
+        Input::CheckOffsets(_)
+        | Input::Written { .. }
         | Input::Grown { .. }
         | Input::HistoryDone(_)
         | Input::UpkeepDone(_) => {}

@@ -20,6 +20,8 @@ pub enum Command {
     ProducersExpired(ProducersExpired),
     OffsetsCommitted(OffsetsCommitted),
     TimePassed(TimePassed),
+    GroupsSeen(GroupsSeen),
+    OffsetsExpired(OffsetsExpired),
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -89,6 +91,23 @@ pub struct TimePassed {
     pub log_time_ms: i64,
 }
 
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct GroupsSeen {
+    /// Log time then.
+    pub at_ms: i64,
+    /// Groups that have members again.
+    pub occupied: Vec<String>,
+    /// Groups that have none any more.
+    pub empty: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct OffsetsExpired {
+    /// Groups, and the topics and partitions of which they forget their offsets. A group without any
+    /// offset left is forgotten itself.
+    pub groups: Vec<(String, Vec<(u32, u32)>)>,
+}
+
 /// A META record that this version cannot read.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CommandError {
@@ -113,6 +132,8 @@ impl Command {
             Self::ProducersExpired(fields) => body(7, fields),
             Self::OffsetsCommitted(fields) => body(8, fields),
             Self::TimePassed(fields) => body(9, fields),
+            Self::GroupsSeen(fields) => body(10, fields),
+            Self::OffsetsExpired(fields) => body(11, fields),
         }
     }
 
@@ -132,6 +153,8 @@ impl Command {
             7 => Self::ProducersExpired(fields(kind, rest)?),
             8 => Self::OffsetsCommitted(fields(kind, rest)?),
             9 => Self::TimePassed(fields(kind, rest)?),
+            10 => Self::GroupsSeen(fields(kind, rest)?),
+            11 => Self::OffsetsExpired(fields(kind, rest)?),
             unknown => return Err(CommandError::UnknownKind(unknown)),
         })
     }
@@ -186,6 +209,20 @@ mod tests {
             &[7, 9],
         );
         check(Command::TimePassed(TimePassed { log_time_ms: 5 }), &[9, 10]);
+        check(
+            Command::GroupsSeen(GroupsSeen {
+                at_ms: 5,
+                occupied: vec!["a".into()],
+                empty: vec!["b".into()],
+            }),
+            &[10, 10, 1, 1, b'a', 1, 1, b'b'],
+        );
+        check(
+            Command::OffsetsExpired(OffsetsExpired {
+                groups: vec![("a".into(), vec![(1, 2)])],
+            }),
+            &[11, 1, 1, b'a', 1, 1, 2],
+        );
         check(
             Command::OffsetsCommitted(OffsetsCommitted {
                 group: "g".into(),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidegate_event_log::TopicConfig;
 
-use self::command::{Command, OffsetsCommitted};
+use self::command::{Command, OffsetsCommitted, OffsetsExpired};
 use self::producers::{Producer, Producers};
 use crate::batch::BatchHeader;
 
@@ -53,6 +53,8 @@ pub struct State {
     names: HashMap<String, u32>,
     pub producers: Producers,
     groups: BTreeMap<String, Arc<CommittedGroup>>,
+    /// What they take, about.
+    groups_bytes: u64,
 }
 
 /// A topic, by what the log says of it.
@@ -82,6 +84,9 @@ pub struct CommittedGroup {
     pub generation: i32,
     /// By topic number and partition.
     pub offsets: BTreeMap<(u32, u32), Committed>,
+    /// Since when it has had no members, as far as is known.
+    #[serde(skip)]
+    pub empty_since_ms: Option<i64>,
 }
 
 /// One committed offset.
@@ -146,6 +151,7 @@ impl Default for State {
             names: HashMap::new(),
             producers: Producers::default(),
             groups: BTreeMap::new(),
+            groups_bytes: 0,
         }
     }
 }
@@ -260,7 +266,13 @@ impl State {
                         .any(|(number, _)| *number == topic.number)
                     {
                         let offsets = &mut Arc::make_mut(group).offsets;
-                        offsets.retain(|(number, _), _| *number != topic.number);
+                        offsets.retain(|(number, _), committed| {
+                            let stays = *number != topic.number;
+                            if !stays {
+                                self.groups_bytes -= committed.memory_bytes();
+                            }
+                            stays
+                        });
                     }
                 }
             }
@@ -281,6 +293,11 @@ impl State {
             }
             Command::OffsetsCommitted(committed) => self.commit_offsets(committed),
             Command::TimePassed(passed) => self.pass_time(lsn, passed.log_time_ms),
+            Command::GroupsSeen(seen) => {
+                self.see_groups(&seen.occupied, None);
+                self.see_groups(&seen.empty, Some(seen.at_ms));
+            }
+            Command::OffsetsExpired(expired) => self.expire_offsets(expired),
         }
         Ok(())
     }
@@ -308,21 +325,66 @@ impl State {
     }
 
     fn commit_offsets(&mut self, committed: &OffsetsCommitted) {
-        let group = Arc::make_mut(self.groups.entry(committed.group.clone()).or_default());
+        let name = &committed.group;
+        if !self.groups.contains_key(name) {
+            self.groups_bytes += CommittedGroup::memory_bytes(name);
+        }
+        let group = Arc::make_mut(self.groups.entry(name.clone()).or_default());
         group.generation = group.generation.max(committed.generation);
         for entry in &committed.entries {
             if self.topics.contains_key(&entry.topic) {
-                group.offsets.insert(
-                    (entry.topic, entry.partition),
-                    Committed {
-                        offset: entry.offset,
-                        leader_epoch: entry.leader_epoch,
-                        metadata: entry.metadata.clone(),
-                        commit_ms: committed.commit_ms,
-                    },
-                );
+                let key = (entry.topic, entry.partition);
+                let offset = Committed {
+                    offset: entry.offset,
+                    leader_epoch: entry.leader_epoch,
+                    metadata: entry.metadata.clone(),
+                    commit_ms: committed.commit_ms,
+                };
+                self.groups_bytes += offset.memory_bytes();
+                if let Some(before) = group.offsets.insert(key, offset) {
+                    self.groups_bytes -= before.memory_bytes();
+                }
             }
         }
+    }
+
+    fn see_groups(&mut self, names: &[String], empty_since_ms: Option<i64>) {
+        for name in names {
+            if let Some(group) = self.groups.get_mut(name) {
+                Arc::make_mut(group).empty_since_ms = empty_since_ms;
+            }
+        }
+    }
+
+    fn expire_offsets(&mut self, expired: &OffsetsExpired) {
+        for (name, offsets) in &expired.groups {
+            let Some(group) = self.groups.get_mut(name) else {
+                continue;
+            };
+            let group = Arc::make_mut(group);
+            for key in offsets {
+                if let Some(gone) = group.offsets.remove(key) {
+                    self.groups_bytes -= gone.memory_bytes();
+                }
+            }
+            if group.offsets.is_empty() {
+                self.groups.remove(name);
+                self.groups_bytes -= CommittedGroup::memory_bytes(name);
+            }
+        }
+    }
+
+    /// What groups and their offsets take, about.
+    pub fn groups_bytes(&self) -> u64 {
+        self.groups_bytes
+    }
+
+    /// How many partitions all topics have.
+    pub fn partition_count(&self) -> usize {
+        self.topics
+            .values()
+            .map(|topic| topic.partitions.len())
+            .sum()
     }
 
     fn partition_mut(&mut self, topic: u32, partition: u32) -> Option<&mut Partition> {
@@ -358,7 +420,7 @@ impl State {
     }
 
     /// All groups by name.
-    pub fn groups(&self) -> impl Iterator<Item = (&String, &Arc<CommittedGroup>)> {
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = (&String, &Arc<CommittedGroup>)> {
         self.groups.iter()
     }
 
@@ -381,13 +443,29 @@ impl State {
                 .collect(),
             later: Later {
                 marks: self.marks.iter().copied().collect(),
+                empty_groups: self.empty_groups(),
             },
         }
     }
 
+    fn empty_groups(&self) -> Vec<(String, i64)> {
+        let groups = self.groups.iter();
+        groups
+            .filter_map(|(name, group)| Some((name.clone(), group.empty_since_ms?)))
+            .collect()
+    }
+
     /// The inverse of [`State::image`].
-    pub fn from_image(image: Image) -> Self {
+    pub fn from_image(mut image: Image) -> Self {
+        let mut empty: HashMap<String, i64> = image.later.empty_groups.into_iter().collect();
+        let mut groups_bytes = 0;
+        for (name, group) in &mut image.groups {
+            group.empty_since_ms = empty.remove(name);
+            let offsets = group.offsets.values().map(Committed::memory_bytes);
+            groups_bytes += CommittedGroup::memory_bytes(name) + offsets.sum::<u64>();
+        }
         Self {
+            groups_bytes,
             cluster_id: image.cluster_id,
             claim_secret: image.claim_secret,
             epoch: image.epoch,
@@ -413,6 +491,19 @@ impl State {
                 .map(|(k, v)| (k, Arc::new(v)))
                 .collect(),
         }
+    }
+}
+
+impl CommittedGroup {
+    /// What a group takes beside its offsets, about.
+    fn memory_bytes(name: &str) -> u64 {
+        256 + 2 * name.len() as u64
+    }
+}
+
+impl Committed {
+    fn memory_bytes(&self) -> u64 {
+        96 + self.metadata.len() as u64
     }
 }
 
@@ -453,4 +544,6 @@ pub struct Image {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Later {
     marks: Vec<TimeMark>,
+    /// Groups without members, and since when.
+    empty_groups: Vec<(String, i64)>,
 }

@@ -8,6 +8,7 @@ mod disk;
 mod env;
 mod leaps;
 mod model;
+mod offsets;
 mod readers;
 mod rules;
 mod senders;

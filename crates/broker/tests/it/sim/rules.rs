@@ -107,7 +107,7 @@ impl World {
         self.drain(process);
     }
 
-    fn take(&mut self, process: &mut Process, input: Input) {
+    pub(super) fn take(&mut self, process: &mut Process, input: Input) {
         process.log.sequencer.take(input, self.now());
         self.drain(process);
     }
@@ -136,7 +136,7 @@ impl World {
     }
 
     /// The disk has room for another segment.
-    fn grow(&mut self, process: &mut Process) {
+    pub(super) fn grow(&mut self, process: &mut Process) {
         for segment in std::mem::take(&mut process.grow) {
             let created = process.log.files.create(segment, SEGMENT_BYTES).is_ok();
             self.take(process, Input::Grown { segment, created });

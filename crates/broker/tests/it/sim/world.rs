@@ -211,6 +211,9 @@ impl World {
                 group_limit_bytes: GROUP_LIMIT_BYTES,
                 writes_in_flight: 4,
                 claims_budget_bytes: 1 << 30,
+                max_partitions: 1_000,
+                offsets_retention_ms: i64::MAX,
+                offsets_budget_bytes: 1 << 30,
                 history: HistorySettings {
                     ship_bytes: 24 * 1024,
                     ship_after_ms: 2_000,
