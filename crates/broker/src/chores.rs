@@ -120,6 +120,7 @@ impl Segments {
                         return;
                     }
                 }
+                SegmentChore::Drop(tables) => drop(tables),
                 SegmentChore::Shrink(segment) => {
                     if let Err(error) = self.files.remove(segment) {
                         tracing::warn!(%error, segment, "a segment is not needed and cannot be removed");

@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::env::Clock;
 use crate::sequencer::{HistoryJob, Input, Now, Output, Sequencer};
+use crate::state::claims::Frozen;
 use crate::upkeep;
 use crate::wal::{SegmentId, WriteJob};
 
@@ -33,6 +34,8 @@ pub(crate) enum Message {
 pub(crate) enum SegmentChore {
     Grow(SegmentId),
     Shrink(SegmentId),
+    /// Not about segments, but their thread mostly rests.
+    Drop(Vec<Arc<Frozen>>),
 }
 
 /// Where outputs go.
@@ -109,6 +112,9 @@ fn dispatch(sequencer: &mut Sequencer, sinks: &mut Sinks) {
                 segments
                     .send(SegmentChore::Shrink(segment))
                     .expect(outlives);
+            }
+            Output::Drop(tables) => {
+                segments.send(SegmentChore::Drop(tables)).expect(outlives);
             }
             Output::History(job) => sinks.history.send(job).expect(outlives),
             Output::Upkeep(job) => sinks.upkeep.send(job).expect(outlives),

@@ -16,7 +16,7 @@ use crate::object::checkpoint::Checkpoint;
 use crate::object::l0::{L0Body, L0Head, L0Kind, L0Record, build};
 use crate::object::manifest::{self, Manifest};
 use crate::object::{Key, ObjectError, Objects, create};
-use crate::sequencer::{CheckpointJob, Done, HistoryJob, ShipJob};
+use crate::sequencer::{CheckpointImage, CheckpointJob, Done, HistoryJob, ShipJob};
 use crate::upkeep;
 use crate::wal::{self, GroupPlace, RecordKind, SegmentFiles};
 
@@ -148,7 +148,12 @@ impl HistoryRunner {
     async fn checkpoint(&self, job: CheckpointJob) -> Result<Done, Fatal> {
         let CheckpointJob {
             epoch,
-            mut image,
+            state,
+            extents,
+            next_seq,
+            last_group,
+            last_lsn,
+            mut runs,
             frozen,
         } = job;
         let common = &self.common;
@@ -162,20 +167,21 @@ impl HistoryRunner {
             })
             .await?;
         }
-        image
-            .runs
-            .extend(stored.iter().map(|run| run.place().clone()));
-        let runs = image.runs.iter().map(|run| run.id).collect();
-        let put_id = random_id(common.random.as_ref());
-        let (lsn, next_seq) = (image.last_lsn, image.next_seq);
-        let checkpoint = Checkpoint::encode(
-            epoch,
-            lsn,
+        runs.extend(stored.iter().map(|run| run.place().clone()));
+        let ids = runs.iter().map(|run| run.id).collect();
+        let image = CheckpointImage {
+            state: state.image(),
+            extents,
             next_seq,
+            last_group,
+            last_lsn,
             runs,
-            put_id,
-            &(&image, &image.state.later),
-        );
+        };
+        drop(state);
+        let put_id = random_id(common.random.as_ref());
+        let whole = (&image, &image.state.later);
+        let checkpoint = Checkpoint::encode(epoch, last_lsn, next_seq, ids, put_id, &whole);
+        drop(image);
         let mut place = None;
         self.persist(async || {
             place = Some(checkpoint.store(&common.objects).await?);

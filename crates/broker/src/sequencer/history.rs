@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::upkeep::UpkeepInFlight;
 use super::{Input, Now, Output, Sequencer};
 use crate::object::l0::{L0Size, ObjectExtent};
 use crate::read::hot::Whereabouts;
-use crate::state::Image;
 use crate::state::claims::{Frozen, Run, RunRef, Runs};
 use crate::state::extents::{Extents, ObjectName};
+use crate::state::{Image, Snapshot};
 use crate::upkeep;
 use crate::wal::GroupPlace;
 
@@ -67,10 +68,6 @@ impl Default for HistorySettings {
     }
 }
 
-/// How often upkeep is looked for. Looking goes over all objects and runs, so a log at rest does not
-/// do it every tick.
-const UPKEEP_EVERY_MS: u64 = 1_000;
-
 /// A job on history, run away from the sequencer, one at a time.
 #[derive(Debug)]
 pub enum HistoryJob {
@@ -98,7 +95,13 @@ pub struct ShipJob {
 #[derive(Debug)]
 pub struct CheckpointJob {
     pub epoch: u32,
-    pub image: CheckpointImage,
+    pub state: Snapshot,
+    pub extents: Extents,
+    /// As in [`CheckpointImage`].
+    pub next_seq: u64,
+    pub last_group: u64,
+    pub last_lsn: u64,
+    pub runs: Vec<RunRef>,
     pub frozen: Option<Arc<Frozen>>,
 }
 
@@ -153,21 +156,14 @@ pub struct Unshipped {
 struct Cut {
     last_group: u64,
     last_lsn: u64,
-    checkpoint: Option<(Image, Option<Arc<Frozen>>)>,
-}
-
-/// The job of upkeep in flight, by whether a checkpoint may be stored beside it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum UpkeepInFlight {
-    Deletes,
-    Makes,
+    checkpoint: Option<(Snapshot, Option<Arc<Frozen>>)>,
 }
 
 /// Where history stands.
 #[derive(Debug)]
 pub(super) struct History {
-    settings: HistorySettings,
-    extents: Extents,
+    pub(super) settings: HistorySettings,
+    pub(super) extents: Extents,
     next_seq: u64,
     unshipped: VecDeque<Unshipped>,
     unshipped_bytes: u64,
@@ -183,11 +179,11 @@ pub(super) struct History {
     objects_since_checkpoint: u64,
     bytes_since_checkpoint: u64,
     retention_checked_ms: u64,
-    upkeep: upkeep::Upkeep,
-    upkeep_at_ms: u64,
-    upkeep_in_flight: Option<UpkeepInFlight>,
+    pub(super) upkeep: upkeep::Upkeep,
+    pub(super) upkeep_at_ms: u64,
+    pub(super) upkeep_in_flight: Option<UpkeepInFlight>,
     /// Group and record of the checkpoint that is being stored.
-    checkpoint_in_flight: Option<(u64, u64)>,
+    pub(super) checkpoint_in_flight: Option<(u64, u64)>,
 }
 
 impl History {
@@ -291,7 +287,7 @@ impl Sequencer {
             return;
         }
         let checkpoint = (full || history.checkpoint_is_due(now, claims_bytes))
-            .then(|| (self.state.image(), self.claims.freeze()));
+            .then(|| (self.state.snapshot(), self.claims.freeze()));
         self.history.cut = Some(Cut {
             last_group: self.next_group - 1,
             last_lsn: self.state.last_lsn,
@@ -414,25 +410,21 @@ impl Sequencer {
         }
         // Groups without records, which no object needs.
         self.forget_shipped(cut.last_group);
-        if let Some((image, frozen)) = cut.checkpoint {
+        if let Some((state, frozen)) = cut.checkpoint {
             let history = &mut self.history;
             history.busy = true;
             history.objects_since_checkpoint = 0;
             history.bytes_since_checkpoint = history.unshipped_bytes;
             history.checkpoint_ms = now.elapsed_ms;
-            let image = CheckpointImage {
-                state: image,
+            history.upkeep.checkpoint_cut(&history.extents);
+            let job = CheckpointJob {
+                epoch: self.state.epoch,
+                state,
                 extents: history.extents.clone(),
                 next_seq: history.next_seq,
                 last_group: cut.last_group,
                 last_lsn: cut.last_lsn,
                 runs: self.claims.run_refs(),
-            };
-            history.upkeep.checkpoint_cut(&history.extents);
-            let epoch = self.state.epoch;
-            let job = CheckpointJob {
-                epoch,
-                image,
                 frozen,
             };
             history.checkpoint_in_flight = Some((cut.last_group, cut.last_lsn));
@@ -442,7 +434,7 @@ impl Sequencer {
     }
 
     /// Gives readers the new extents of the partitions in `sections`.
-    fn readers_see_extents(&self, sections: &[ObjectExtent]) {
+    pub(super) fn readers_see_extents(&self, sections: &[ObjectExtent]) {
         let hot_front = self.shared.hot.front();
         let topics = self.shared.topics();
         for section in sections {
@@ -479,10 +471,14 @@ impl Sequencer {
     }
 
     /// Puts a set of runs in force.
-    fn install(&mut self, runs: Runs) {
+    pub(super) fn install(&mut self, runs: Runs) {
         let runs = Arc::new(runs);
-        self.claims.runs_installed(&runs);
+        let gone = self.claims.runs_installed(&runs);
         self.shared.runs.store(runs);
+        if !gone.is_empty() {
+            // Freeing a million claims takes tens of milliseconds, and nobody waits for it.
+            self.outputs.push_back(Output::Drop(gone));
+        }
     }
 
     /// Does what time asks of history.
@@ -498,97 +494,6 @@ impl Sequencer {
         }
         if self.history.upkeep_in_flight.is_none() && now.elapsed_ms >= self.history.upkeep_at_ms {
             self.upkeep_tick(now);
-        }
-    }
-
-    fn upkeep_tick(&mut self, now: Now) {
-        // What a merge leaves out must be over after any crash too, so only time that is durable counts.
-        let log_time_ms = self.durable_time_ms;
-        let history = &mut self.history;
-        history.upkeep_at_ms = now.elapsed_ms + UPKEEP_EVERY_MS;
-        let runs = self.shared.runs.load_full();
-        let topics = self.shared.topics();
-        let job = history.upkeep.next_job(
-            &history.extents,
-            &runs,
-            topics.iter().map(|topic| topic.number),
-            log_time_ms,
-            history.checkpoint_in_flight.is_none(),
-            now,
-        );
-        if let Some(job) = job {
-            history.upkeep_in_flight = Some(match job {
-                upkeep::Job::Collect { .. } => UpkeepInFlight::Deletes,
-                upkeep::Job::MergeClaims { .. } | upkeep::Job::Rewrite { .. } => {
-                    UpkeepInFlight::Makes
-                }
-            });
-            self.outputs.push_back(Output::Upkeep(Box::new(job)));
-        }
-    }
-
-    /// Moves the log start of every partition whose oldest extents are past their retention.
-    fn retain(&mut self, now: Now) {
-        let log_time_ms = self.clock.read(now);
-        let moves: Vec<_> = self
-            .history
-            .extents
-            .partitions()
-            .filter_map(|((topic, partition), extents)| {
-                let settings = self.topics.get(topic)?.settings;
-                let start = upkeep::retain::log_start(extents, &settings, log_time_ms)?;
-                (start > self.state.partition(*topic, *partition)?.log_start)
-                    .then_some((*topic, *partition, start))
-            })
-            .collect();
-        self.move_log_starts(&moves, now);
-    }
-
-    /// Takes the end of the job of upkeep in flight.
-    pub(super) fn upkept(&mut self, done: upkeep::Done, now: Now) {
-        self.history.upkeep_in_flight = None;
-        match done {
-            upkeep::Done::Rewritten { old, new, sections } => {
-                self.history
-                    .extents
-                    .replace(old, new, &sections, now.wall_ms);
-                self.readers_see_extents(&sections);
-            }
-            upkeep::Done::Collected { objects } => {
-                for object in objects {
-                    self.history.extents.forget(object);
-                }
-            }
-            upkeep::Done::ClaimsMerged { gone, merged } => {
-                // A checkpoint may have added a run meanwhile.
-                let runs = self.shared.runs.load().replaced(&gone, merged);
-                self.install(runs);
-            }
-        }
-        // A checkpoint may have waited for it.
-        self.history_durable(now);
-    }
-
-    /// Forgets producers that have been silent for long, and the most silent ones if there are too many:
-    /// a repeat of what those sent last is no longer known.
-    fn forget_producers(&mut self, now: Now) {
-        let settings = &self.history.settings;
-        let producers = &self.state.producers;
-        if producers.len() > settings.producers_limit {
-            let before_lsn = producers.oldest_tenth();
-            tracing::warn!(
-                producers = producers.len(),
-                "too many idempotent producers: those silent for longest are forgotten"
-            );
-            self.expire_producers(before_lsn, now);
-        } else if !producers.is_empty() {
-            let log_time_ms = self.clock.read(now);
-            let old = self
-                .state
-                .record_of_age(log_time_ms, settings.producer_expiry_ms);
-            if let Some(before_lsn) = old {
-                self.expire_producers(before_lsn, now);
-            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod command;
 mod durable;
 mod history;
 mod offsets;
+mod upkeep;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -35,10 +36,9 @@ use crate::object::l0::L0Size;
 use crate::read::partition::Topic;
 use crate::shared::Shared;
 use crate::state::State;
-use crate::state::claims::{ClaimKey, Claims};
+use crate::state::claims::{ClaimKey, Claims, Frozen};
 use crate::state::command::OffsetsCommitted;
 use crate::state::extents::ObjectName;
-use crate::upkeep;
 use crate::wal::{GroupBuilder, SegmentId, Segments, WriteJob};
 
 /// A group is sealed once it holds this much, even if the disk is busy. No command is larger, so a
@@ -79,7 +79,7 @@ pub enum Input {
     /// The one history job in flight has ended.
     HistoryDone(history::Done),
     /// The one job of upkeep in flight has ended.
-    UpkeepDone(upkeep::Done),
+    UpkeepDone(crate::upkeep::Done),
 }
 
 /// Something the sequencer wants done.
@@ -90,7 +90,9 @@ pub enum Output {
     /// Remove a segment that recovery had needed beyond the budget.
     ShrinkWal(SegmentId),
     History(Box<HistoryJob>),
-    Upkeep(Box<upkeep::Job>),
+    Upkeep(Box<crate::upkeep::Job>),
+    /// Free these tables of claims.
+    Drop(Vec<Arc<Frozen>>),
 }
 
 /// Why a command was refused. Nothing was stored.

@@ -9,6 +9,7 @@
 pub mod claims;
 pub mod command;
 pub mod extents;
+mod image;
 pub mod producers;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_event_log::TopicConfig;
 
 use self::command::{Command, OffsetsCommitted, OffsetsExpired};
-use self::producers::{Producer, Producers};
+pub use self::image::{Image, Later, Snapshot};
+use self::producers::Producers;
 use crate::batch::BatchHeader;
 
 /// How far apart times are remembered: expiry is as exact as that.
@@ -49,7 +51,7 @@ pub struct State {
     marks: VecDeque<TimeMark>,
     pub next_topic: u32,
     pub next_producer_id: i64,
-    topics: BTreeMap<u32, Topic>,
+    topics: BTreeMap<u32, Arc<Topic>>,
     names: HashMap<String, u32>,
     pub producers: Producers,
     groups: BTreeMap<String, Arc<CommittedGroup>>,
@@ -225,12 +227,10 @@ impl State {
                 }
                 self.epoch = started.epoch;
                 self.pass_time(lsn, started.log_time_ms);
-                for lane in self
-                    .topics
-                    .values_mut()
-                    .flat_map(|topic| &mut topic.partitions)
-                {
-                    lane.start_epoch(started.epoch);
+                for topic in self.topics.values_mut() {
+                    for lane in &mut Arc::make_mut(topic).partitions {
+                        lane.start_epoch(started.epoch);
+                    }
                 }
             }
             Command::TopicCreated(created) => {
@@ -241,17 +241,15 @@ impl State {
                 lane.start_epoch(self.epoch);
                 self.next_topic += 1;
                 self.names.insert(created.name.clone(), created.number);
-                self.topics.insert(
-                    created.number,
-                    Topic {
-                        number: created.number,
-                        id: created.id,
-                        name: created.name.clone(),
-                        config: created.config.clone(),
-                        internal: created.internal,
-                        partitions: vec![lane; created.partitions as usize],
-                    },
-                );
+                let topic = Topic {
+                    number: created.number,
+                    id: created.id,
+                    name: created.name.clone(),
+                    config: created.config.clone(),
+                    internal: created.internal,
+                    partitions: vec![lane; created.partitions as usize],
+                };
+                self.topics.insert(created.number, Arc::new(topic));
             }
             Command::TopicDeleted(deleted) => {
                 let Some(topic) = self.topics.remove(&deleted.number) else {
@@ -388,10 +386,12 @@ impl State {
     }
 
     fn partition_mut(&mut self, topic: u32, partition: u32) -> Option<&mut Partition> {
-        self.topics
-            .get_mut(&topic)?
-            .partitions
-            .get_mut(partition as usize)
+        let lanes = self.topics.get_mut(&topic)?;
+        // Copied at most once after each snapshot; a partition that does not exist copies nothing.
+        if partition as usize >= lanes.partitions.len() {
+            return None;
+        }
+        Arc::make_mut(lanes).partitions.get_mut(partition as usize)
     }
 
     /// A partition by topic number, if both exist.
@@ -401,7 +401,7 @@ impl State {
 
     /// A topic by number.
     pub fn topic(&self, number: u32) -> Option<&Topic> {
-        self.topics.get(&number)
+        self.topics.get(&number).map(|topic| &**topic)
     }
 
     /// A topic's number by name.
@@ -411,7 +411,7 @@ impl State {
 
     /// All topics by number.
     pub fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.topics.values()
+        self.topics.values().map(|topic| &**topic)
     }
 
     /// A group's committed offsets.
@@ -422,75 +422,6 @@ impl State {
     /// All groups by name.
     pub fn groups(&self) -> impl ExactSizeIterator<Item = (&String, &Arc<CommittedGroup>)> {
         self.groups.iter()
-    }
-
-    /// The state as plain data, equal for equal logs.
-    pub fn image(&self) -> Image {
-        Image {
-            cluster_id: self.cluster_id,
-            claim_secret: self.claim_secret,
-            epoch: self.epoch,
-            last_lsn: self.last_lsn,
-            log_time_ms: self.log_time_ms,
-            next_topic: self.next_topic,
-            next_producer_id: self.next_producer_id,
-            topics: self.topics.values().cloned().collect(),
-            producers: self.producers.image(),
-            groups: self
-                .groups
-                .iter()
-                .map(|(k, v)| (k.clone(), (**v).clone()))
-                .collect(),
-            later: Later {
-                marks: self.marks.iter().copied().collect(),
-                empty_groups: self.empty_groups(),
-            },
-        }
-    }
-
-    fn empty_groups(&self) -> Vec<(String, i64)> {
-        let groups = self.groups.iter();
-        groups
-            .filter_map(|(name, group)| Some((name.clone(), group.empty_since_ms?)))
-            .collect()
-    }
-
-    /// The inverse of [`State::image`].
-    pub fn from_image(mut image: Image) -> Self {
-        let mut empty: HashMap<String, i64> = image.later.empty_groups.into_iter().collect();
-        let mut groups_bytes = 0;
-        for (name, group) in &mut image.groups {
-            group.empty_since_ms = empty.remove(name);
-            let offsets = group.offsets.values().map(Committed::memory_bytes);
-            groups_bytes += CommittedGroup::memory_bytes(name) + offsets.sum::<u64>();
-        }
-        Self {
-            groups_bytes,
-            cluster_id: image.cluster_id,
-            claim_secret: image.claim_secret,
-            epoch: image.epoch,
-            last_lsn: image.last_lsn,
-            log_time_ms: image.log_time_ms,
-            marks: image.later.marks.into(),
-            next_topic: image.next_topic,
-            next_producer_id: image.next_producer_id,
-            names: image
-                .topics
-                .iter()
-                .map(|topic| (topic.name.clone(), topic.number))
-                .collect(),
-            topics: image
-                .topics
-                .into_iter()
-                .map(|topic| (topic.number, topic))
-                .collect(),
-            producers: Producers::from_image(image.producers),
-            groups: image
-                .groups
-                .into_iter()
-                .map(|(k, v)| (k, Arc::new(v)))
-                .collect(),
-        }
     }
 }
 
@@ -519,31 +450,4 @@ impl Partition {
         }
         self.epochs.push((epoch, self.next_offset));
     }
-}
-
-/// [`State`] as checkpoints store it. Stored format, stable: postcard, fields in this order.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Image {
-    cluster_id: [u8; 16],
-    claim_secret: [u8; 16],
-    epoch: u32,
-    last_lsn: u64,
-    log_time_ms: i64,
-    next_topic: u32,
-    next_producer_id: i64,
-    topics: Vec<Topic>,
-    producers: Vec<((i64, u32, u32), Producer)>,
-    groups: Vec<(String, CommittedGroup)>,
-    /// Stored behind the whole image.
-    #[serde(skip)]
-    pub later: Later,
-}
-
-/// What versions after the first added to [`Image`]. Stored format, stable: postcard, fields in this
-/// order, new ones at the end.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct Later {
-    marks: Vec<TimeMark>,
-    /// Groups without members, and since when.
-    empty_groups: Vec<(String, i64)>,
 }

@@ -298,6 +298,7 @@ impl World {
                     assert!(process.history.is_none(), "one history job at a time");
                     process.history = Some(job);
                 }
+                Output::Drop(_) => {}
                 Output::Upkeep(job) => {
                     assert!(process.upkeep.is_none(), "one job of upkeep at a time");
                     process.upkeep = Some(job);
