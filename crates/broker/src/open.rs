@@ -20,7 +20,9 @@ use crate::boot::{self, BootError, Booted, Ground};
 use crate::broker::{Broker, Inner, Options, QUEUE_LIMIT_BYTES, Threads};
 use crate::chores::{History, Segments, spawn};
 use crate::driver::{self, Message, Sinks};
-use crate::env::real::{DirLock, LockError, RealClock, RealDisk, RealRandom, RealSleeper};
+use crate::env::real::{
+    DirLock, LockError, RealClock, RealDisk, RealNames, RealRandom, RealSleeper,
+};
 use crate::env::{Clock, Disk, random_id};
 use crate::object::Objects;
 use crate::read::cold::ColdReader;
@@ -98,7 +100,8 @@ impl Broker {
             .with_fsync(true)
             .with_automatic_cleanup(false);
         let ground = Ground {
-            objects: Objects::new(Arc::new(store), "", Arc::new(RealSleeper)),
+            objects: Objects::new(Arc::new(store), "", Arc::new(RealSleeper))
+                .with_names(Arc::new(RealNames::new(&objects_dir))),
             disk: disk.clone(),
             clock,
             random: Arc::new(RealRandom),
@@ -276,7 +279,8 @@ fn create_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Removes what a crash left of objects that were being written: `LocalFileSystem` stages each under
-/// its name and `#` with a number, and shows those files to nobody.
+/// its name and `#` with a number, and shows those files to nobody. Makes durable what else is there: a
+/// process may have been killed between giving a name and syncing it, and recovery builds on all names.
 #[expect(
     clippy::disallowed_methods,
     reason = "this file is where the log meets the machine"
@@ -291,7 +295,7 @@ fn remove_staged(directory: &Path) -> io::Result<()> {
             fs::remove_file(&path)?;
         }
     }
-    Ok(())
+    fs::File::open(directory)?.sync_all()
 }
 
 fn is_staged(name: &str) -> bool {
