@@ -15,7 +15,7 @@ use tidegate_broker::sequencer::{
 };
 use tidegate_broker::state::claims::ClaimKey;
 use tidegate_broker::upkeep::Job;
-use tidegate_broker::wal::SegmentId;
+use tidegate_broker::wal::{SegmentId, file_name};
 use tidegate_event_log::Disposition;
 use tokio::sync::oneshot;
 
@@ -455,6 +455,51 @@ fn too_many_producers_are_not_remembered() {
         let state = process.log.sequencer.state();
         assert!(state.producers.len() <= 20, "{}", state.producers.len());
     }
+    world.check_everything(&process);
+}
+
+#[test]
+fn a_log_of_one_segment_grows_once_there_is_room() {
+    let (mut world, mut process) = world();
+    let topic = world.create(&mut process, &[]);
+    // The disk is full from the first start on, until the log is.
+    for _ in 0..60 {
+        world.append_of(&mut process, &topic, 2_000);
+        for _ in 0..8 {
+            world.write_all(&mut process);
+            world.refuse_growth(&mut process);
+            world.run_jobs(&mut process);
+            world.wait(&mut process, 1_000);
+        }
+    }
+    let refused = |world: &World| {
+        let sent = world.model.sent.values();
+        sent.filter(|sent| sent.fate == super::model::Fate::Refused)
+            .count()
+    };
+    let before = refused(&world);
+    assert!(before > 0, "one segment has room for some forty records");
+    // The last failure left a file behind.
+    world.ground.disk.create(&file_name(2), 4096).unwrap();
+    // Room comes back, and nobody does anything about it: the log asks again by itself.
+    let mut asked = 0;
+    for _ in 0..20 {
+        asked += process.grow.len();
+        world.grow(&mut process);
+        world.write_all(&mut process);
+        world.wait(&mut process, 1_000);
+    }
+    assert!(asked > 0, "the log asked for no segment");
+    for _ in 0..60 {
+        world.append_of(&mut process, &topic, 2_000);
+        for _ in 0..3 {
+            world.write_all(&mut process);
+            world.grow(&mut process);
+            world.run_jobs(&mut process);
+            world.wait(&mut process, 500);
+        }
+    }
+    assert_eq!(refused(&world), before, "the log has room again");
     world.check_everything(&process);
 }
 
