@@ -1,6 +1,7 @@
 //! The handle on the running log: what the Kafka port and the gateway call. Everything that changes
 //! the log goes to the sequencer as a command; everything that reads it does not.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tidegate_event_log::TopicConfig;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::batch::BatchHeader;
 use crate::driver::Message;
@@ -65,8 +66,8 @@ pub(crate) struct Inner {
     pub(crate) claim_secret: [u8; 16],
     pub(crate) epoch: u32,
     pub(crate) next_keyless: AtomicI32,
-    /// Ends the job on history that is under way.
-    pub(crate) stopped: Arc<Notify>,
+    /// Ends the jobs on history that are under way.
+    pub(crate) stopped: watch::Sender<bool>,
     pub(crate) threads: Mutex<Option<Threads>>,
 }
 
@@ -95,6 +96,8 @@ pub enum TopicError {
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]
+    TooMany(String),
+    #[error("{0}")]
     Unavailable(String),
 }
 
@@ -113,6 +116,8 @@ pub struct Options {
     /// What claims may hold, on disk and in memory together.
     pub claims_budget_bytes: u64,
     pub history: crate::sequencer::HistorySettings,
+    /// How long a start waits for an object store that does not answer.
+    pub store_patience: Duration,
     /// Kafka's settings (`--kafka-set`).
     pub kafka: Settings,
 }
@@ -128,6 +133,9 @@ impl Options {
             hot_budget_bytes: 256 * 1024 * 1024,
             claims_budget_bytes: 4 * 1024 * 1024 * 1024,
             history: crate::sequencer::HistorySettings::default(),
+            // An orchestrator restarts what fails, with pauses that grow to minutes: a store that is
+            // restarted beside us should not cost one of those, and a wrong one should be told soon.
+            store_patience: Duration::from_secs(60),
             kafka: Settings::default(),
         }
     }
@@ -259,6 +267,7 @@ impl Broker {
             .await
             .map_err(|refusal| match refusal {
                 Refusal::TopicExists => TopicError::Exists,
+                Refusal::TooManyPartitions => TopicError::TooMany(refusal.to_string()),
                 other => TopicError::Unavailable(other.to_string()),
             })
     }
@@ -328,6 +337,15 @@ impl Broker {
             answer,
         )
         .await
+    }
+
+    /// Tells the log which consumer groups have members, and has it look for offsets that expire.
+    ///
+    /// # Errors
+    /// The log is stopping.
+    pub async fn check_offsets(&self, occupied: BTreeSet<String>) -> Result<(), Refusal> {
+        let bytes = occupied.iter().map(String::len).sum();
+        self.send(Input::CheckOffsets(occupied), bytes).await
     }
 
     /// The committed offsets of a group.
@@ -437,7 +455,7 @@ impl Broker {
             return;
         };
         drop(self.0.messages.send(Message::Stop));
-        self.0.stopped.notify_one();
+        self.0.stopped.send_replace(true);
         for thread in std::iter::once(threads.sequencer).chain(threads.rest) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the log ended by a panic");
@@ -450,7 +468,7 @@ impl Broker {
 impl Drop for Inner {
     fn drop(&mut self) {
         drop(self.messages.send(Message::Stop));
-        self.stopped.notify_one();
+        self.stopped.send_replace(true);
     }
 }
 

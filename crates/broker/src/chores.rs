@@ -1,6 +1,7 @@
-//! The threads that work beside the sequencer's: one for jobs on history, one for segments of the
-//! write-ahead log. Two, because a job may wait for the object store as long as that is away, and it
-//! is then that the write-ahead log must grow.
+//! The threads that work beside the sequencer's: one for objects and checkpoints, one for upkeep, one
+//! for segments of the write-ahead log. Three, because a merge of gigabytes must not keep objects
+//! waiting, and while those wait for the object store, as long as that is away, the write-ahead log
+//! must grow.
 
 use std::io;
 use std::sync::Arc;
@@ -8,33 +9,64 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::driver::{Message, SegmentChore};
-use crate::history::HistoryRunner;
+use crate::history::{Fatal, HistoryRunner, UpkeepRunner};
 use crate::sequencer::{HistoryJob, Input};
+use crate::upkeep;
 use crate::wal::SegmentFiles;
 
 /// How long a job that is under way may take once the log stops. What is left undone the next
 /// process does again, as after a crash.
 const LAST_JOB_TAKES: Duration = Duration::from_secs(2);
 
-/// Does jobs on history, one after the other.
-pub(crate) struct History {
-    pub(crate) runner: HistoryRunner,
-    pub(crate) messages: Sender<Message>,
-    pub(crate) runtime: tokio::runtime::Runtime,
-    /// Told once, when the log has stopped.
-    pub(crate) stopped: Arc<Notify>,
+/// Does the jobs of one lane of history.
+pub(crate) trait Lane: Send + 'static {
+    /// What is to be done.
+    type Job: Send;
+    /// How it ended.
+    type Done: Into<Input>;
+
+    /// Does one job. An error stops the process.
+    fn job(&mut self, job: Self::Job) -> impl Future<Output = Result<Self::Done, Fatal>>;
 }
 
-impl History {
+impl Lane for HistoryRunner {
+    type Job = HistoryJob;
+    type Done = crate::sequencer::Done;
+
+    async fn job(&mut self, job: HistoryJob) -> Result<Self::Done, Fatal> {
+        self.run(job).await
+    }
+}
+
+impl Lane for UpkeepRunner {
+    type Job = upkeep::Job;
+    type Done = upkeep::Done;
+
+    async fn job(&mut self, job: upkeep::Job) -> Result<Self::Done, Fatal> {
+        self.run(job).await
+    }
+}
+
+/// Does jobs on history, one after the other.
+pub(crate) struct History<L> {
+    pub(crate) lane: L,
+    pub(crate) messages: Sender<Message>,
+    pub(crate) runtime: tokio::runtime::Runtime,
+    /// Becomes true when the log has stopped.
+    pub(crate) stopped: watch::Receiver<bool>,
+}
+
+impl<L: Lane> History<L> {
     /// Works until the sequencer's thread has ended, and a little longer if a job is under way.
-    pub(crate) fn run(mut self, jobs: &Receiver<Box<HistoryJob>>) {
+    pub(crate) fn run(mut self, jobs: &Receiver<Box<L::Job>>) {
         for job in jobs {
-            let job = self.runner.run(*job);
+            let job = self.lane.job(*job);
             let given_up = async {
-                self.stopped.notified().await;
+                // An error says that every handle is gone, and with them whoever could stop the log.
+                drop(self.stopped.wait_for(|stopped| *stopped).await);
                 tokio::time::sleep(LAST_JOB_TAKES).await;
             };
             let done = self.runtime.block_on(async {
@@ -88,6 +120,7 @@ impl Segments {
                         return;
                     }
                 }
+                SegmentChore::Drop(tables) => drop(tables),
                 SegmentChore::Shrink(segment) => {
                     if let Err(error) = self.files.remove(segment) {
                         tracing::warn!(%error, segment, "a segment is not needed and cannot be removed");

@@ -1,6 +1,6 @@
 //! Runs the sequencer on its own thread: takes inputs as they come, seals once the inputs at hand
-//! are taken, and does what it wants done: group writes on the writers' threads, jobs on history and
-//! segments on a thread each.
+//! are taken, and does what it wants done: group writes on the writers' threads, jobs on history,
+//! upkeep and segments on a thread each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::env::Clock;
 use crate::sequencer::{HistoryJob, Input, Now, Output, Sequencer};
+use crate::state::claims::Frozen;
+use crate::upkeep;
 use crate::wal::{SegmentId, WriteJob};
 
 /// Inputs taken between two looks at whether a group is worth sealing.
@@ -32,6 +34,8 @@ pub(crate) enum Message {
 pub(crate) enum SegmentChore {
     Grow(SegmentId),
     Shrink(SegmentId),
+    /// Not about segments, but their thread mostly rests.
+    Drop(Vec<Arc<Frozen>>),
 }
 
 /// Where outputs go.
@@ -39,6 +43,7 @@ pub(crate) struct Sinks {
     /// Hands a group to the writers.
     pub(crate) write: Box<dyn FnMut(WriteJob) + Send>,
     pub(crate) history: Sender<Box<HistoryJob>>,
+    pub(crate) upkeep: Sender<Box<upkeep::Job>>,
     pub(crate) segments: Sender<SegmentChore>,
 }
 
@@ -108,7 +113,11 @@ fn dispatch(sequencer: &mut Sequencer, sinks: &mut Sinks) {
                     .send(SegmentChore::Shrink(segment))
                     .expect(outlives);
             }
+            Output::Drop(tables) => {
+                segments.send(SegmentChore::Drop(tables)).expect(outlives);
+            }
             Output::History(job) => sinks.history.send(job).expect(outlives),
+            Output::Upkeep(job) => sinks.upkeep.send(job).expect(outlives),
         }
     }
 }

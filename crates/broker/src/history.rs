@@ -1,10 +1,12 @@
-//! Does the history jobs that the sequencer decides, one after the other: objects, checkpoints,
-//! upkeep. What may pass is tried for ever, since the log lives on while the store is away; what
-//! does not pass stops the process.
+//! Does the history jobs that the sequencer decides, in two lanes: objects and checkpoints in one,
+//! upkeep in the other, each one after the other. What may pass is tried for ever in the first, since
+//! the log lives on while the store is away; what does not pass stops the process.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::batch::BatchHeader;
@@ -14,25 +16,33 @@ use crate::object::checkpoint::Checkpoint;
 use crate::object::l0::{L0Body, L0Head, L0Kind, L0Record, build};
 use crate::object::manifest::{self, Manifest};
 use crate::object::{Key, ObjectError, Objects, create};
-use crate::sequencer::{CheckpointJob, Done, HistoryJob, ShipJob};
-use crate::state::claims::Runs;
+use crate::sequencer::{CheckpointImage, CheckpointJob, Done, HistoryJob, ShipJob};
 use crate::upkeep;
 use crate::wal::{self, GroupPlace, RecordKind, SegmentFiles};
 
 /// How long to wait before a job is tried again after the store has given up on it.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// Runs history jobs.
+/// Stores objects and checkpoints.
 pub struct HistoryRunner {
-    objects: Objects,
+    common: Arc<Common>,
     files: Arc<SegmentFiles>,
+}
+
+/// Does upkeep.
+pub struct UpkeepRunner {
+    common: Arc<Common>,
+}
+
+/// What both lanes need.
+struct Common {
+    objects: Objects,
     random: Arc<dyn Random>,
     clock: Arc<dyn Clock>,
-    /// The manifest in force.
-    manifest: Manifest,
-    runs: Arc<Runs>,
-    /// How many objects with such a number this process has made.
-    made: u64,
+    /// The manifest in force. Checkpoints change it, and nothing is deleted beside a checkpoint.
+    manifest: ArcSwap<Manifest>,
+    /// How many objects with a number of their own this process has made.
+    made: AtomicU64,
 }
 
 /// Why a job stops the process.
@@ -44,25 +54,54 @@ pub enum Fatal {
     Wal(String),
 }
 
-impl HistoryRunner {
-    /// Makes a runner for the process that published `manifest`.
-    pub fn new(
-        ground: &Ground,
-        manifest: Manifest,
-        files: Arc<SegmentFiles>,
-        runs: Arc<Runs>,
-    ) -> Self {
-        Self {
-            objects: ground.objects.clone(),
-            files,
-            random: ground.random.clone(),
-            clock: ground.clock.clone(),
-            manifest,
-            runs,
-            made: 0,
-        }
-    }
+/// Makes the lanes of the process that published `manifest`.
+pub fn lanes(
+    ground: &Ground,
+    manifest: Manifest,
+    files: Arc<SegmentFiles>,
+) -> (HistoryRunner, UpkeepRunner) {
+    let common = Arc::new(Common {
+        objects: ground.objects.clone(),
+        random: ground.random.clone(),
+        clock: ground.clock.clone(),
+        manifest: ArcSwap::from_pointee(manifest),
+        made: AtomicU64::new(0),
+    });
+    let upkeep = UpkeepRunner {
+        common: common.clone(),
+    };
+    (HistoryRunner { common, files }, upkeep)
+}
 
+impl UpkeepRunner {
+    /// Does one job.
+    ///
+    /// # Errors
+    /// What cannot pass: another writer.
+    pub async fn run(&mut self, job: upkeep::Job) -> Result<upkeep::Done, Fatal> {
+        let common = &self.common;
+        let manifest = common.manifest.load_full();
+        let context = upkeep::Context {
+            objects: &common.objects,
+            random: common.random.as_ref(),
+            manifest: &manifest,
+            fresh_id: common.fresh_id(),
+            wall_ms: common.clock.wall_ms(),
+        };
+        Ok(upkeep::run(context, job).await?)
+    }
+}
+
+impl Common {
+    /// A number for an object that is not part of the dense log. The epoch is in it, so that what a
+    /// crash left behind unreferenced is never in the way.
+    fn fresh_id(&self) -> u64 {
+        let made = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        u64::from(self.manifest.load().epoch) << 32 | made
+    }
+}
+
+impl HistoryRunner {
     /// Does one job.
     ///
     /// # Errors
@@ -71,22 +110,6 @@ impl HistoryRunner {
         match job {
             HistoryJob::Ship(job) => self.ship(job).await,
             HistoryJob::Checkpoint(job) => self.checkpoint(job).await,
-            HistoryJob::Upkeep(job) => {
-                let fresh_id = self.fresh_id();
-                let context = upkeep::Context {
-                    objects: &self.objects,
-                    random: self.random.as_ref(),
-                    manifest: &self.manifest,
-                    runs: &self.runs,
-                    fresh_id,
-                    wall_ms: self.clock.wall_ms(),
-                };
-                let done = upkeep::run(context, job).await?;
-                if let upkeep::Done::ClaimsMerged { runs } = &done {
-                    self.runs = runs.clone();
-                }
-                Ok(Done::Upkeep(done))
-            }
         }
     }
 
@@ -105,7 +128,7 @@ impl HistoryRunner {
         let head = L0Head {
             kind: L0Kind::Log,
             cluster_id: job.cluster_id,
-            put_id: random_id(self.random.as_ref()),
+            put_id: random_id(self.common.random.as_ref()),
             epoch: job.epoch,
             number: job.seq,
             first_lsn: job.first_lsn,
@@ -115,59 +138,67 @@ impl HistoryRunner {
         };
         let object = build(&head, records);
         let key = Key::Log(job.seq);
-        self.persist(async || create::create(&self.objects, key, &object.body).await)
+        self.persist(async || create::create(&self.common.objects, key, &object.body).await)
             .await?;
         Ok(Done::Shipped {
             sections: object.extents,
         })
     }
 
-    async fn checkpoint(&mut self, job: CheckpointJob) -> Result<Done, Fatal> {
+    async fn checkpoint(&self, job: CheckpointJob) -> Result<Done, Fatal> {
         let CheckpointJob {
             epoch,
-            mut image,
+            state,
+            extents,
+            next_seq,
+            last_group,
+            last_lsn,
+            mut runs,
             frozen,
         } = job;
+        let common = &self.common;
+        let mut stored = None;
         if let Some(frozen) = frozen {
-            let id = self.fresh_id();
-            let put_id = random_id(self.random.as_ref());
-            let mut run = None;
+            let id = common.fresh_id();
+            let put_id = random_id(common.random.as_ref());
             self.persist(async || {
-                run = Some(frozen.store(&self.objects, id, put_id).await?);
+                stored = Some(frozen.store(&common.objects, id, put_id).await?);
                 Ok(())
             })
             .await?;
-            let run = run.expect("the claims were stored");
-            self.runs = Arc::new(self.runs.with(Arc::new(run)));
         }
-        image.runs = self.runs.refs();
-        let runs = image.runs.iter().map(|run| run.id).collect();
-        let put_id = random_id(self.random.as_ref());
-        let checkpoint =
-            Checkpoint::encode(epoch, image.last_lsn, image.next_seq, runs, put_id, &image);
+        runs.extend(stored.iter().map(|run| run.place().clone()));
+        let ids = runs.iter().map(|run| run.id).collect();
+        let image = CheckpointImage {
+            state: state.image(),
+            extents,
+            next_seq,
+            last_group,
+            last_lsn,
+            runs,
+        };
+        drop(state);
+        let put_id = random_id(common.random.as_ref());
+        let whole = (&image, &image.state.later);
+        let checkpoint = Checkpoint::encode(epoch, last_lsn, next_seq, ids, put_id, &whole);
+        drop(image);
         let mut place = None;
         self.persist(async || {
-            place = Some(checkpoint.store(&self.objects).await?);
+            place = Some(checkpoint.store(&common.objects).await?);
             Ok(())
         })
         .await?;
         let place = place.expect("the checkpoint was stored");
-        let next = self
+        let next = common
             .manifest
-            .with_checkpoint(place, random_id(self.random.as_ref()));
-        self.persist(async || manifest::publish(&self.objects, &next).await)
+            .load()
+            .with_checkpoint(place, random_id(common.random.as_ref()));
+        self.persist(async || manifest::publish(&common.objects, &next).await)
             .await?;
-        self.manifest = next;
+        common.manifest.store(Arc::new(next));
         Ok(Done::Checkpointed {
-            runs: self.runs.clone(),
+            run: stored.map(Arc::new),
         })
-    }
-
-    /// A number for an object that is not part of the dense log. The epoch is in it, so that what a
-    /// crash left behind unreferenced is never in the way.
-    fn fresh_id(&mut self) -> u64 {
-        self.made += 1;
-        u64::from(self.manifest.epoch) << 32 | self.made
     }
 
     /// Repeats what the store did not answer, for ever, with the same bytes.
@@ -179,7 +210,7 @@ impl HistoryRunner {
             match attempt().await {
                 Err(ObjectError::Unavailable { key, source }) => {
                     tracing::warn!(%key, %source, "history waits for the object store");
-                    self.objects.sleep(TRY_AGAIN_AFTER).await;
+                    self.common.objects.sleep(TRY_AGAIN_AFTER).await;
                 }
                 done => return done,
             }

@@ -398,10 +398,14 @@ fn log_error(refusal: &Refusal) -> LogError {
     match refusal {
         Refusal::NoSuchPartition => LogError::NotFound(refusal.to_string()),
         Refusal::TopicExists => LogError::Conflict(refusal.to_string()),
-        Refusal::OutOfOrder | Refusal::FencedProducer => LogError::Invalid(refusal.to_string()),
-        Refusal::Recheck | Refusal::ClaimsFull | Refusal::WalFull | Refusal::Stopping => {
-            LogError::not_stored(refusal.to_string())
+        Refusal::OutOfOrder | Refusal::FencedProducer | Refusal::TooManyPartitions => {
+            LogError::Invalid(refusal.to_string())
         }
+        Refusal::Recheck
+        | Refusal::ClaimsFull
+        | Refusal::OffsetsFull
+        | Refusal::WalFull
+        | Refusal::Stopping => LogError::not_stored(refusal.to_string()),
     }
 }
 
@@ -409,7 +413,7 @@ fn topic_error(error: TopicError) -> LogError {
     match error {
         TopicError::Exists => LogError::Conflict("the topic exists".to_owned()),
         TopicError::Unknown => LogError::NotFound("no such topic".to_owned()),
-        TopicError::Invalid(what) => LogError::Invalid(what),
+        TopicError::Invalid(what) | TopicError::TooMany(what) => LogError::Invalid(what),
         TopicError::Unavailable(why) => LogError::not_stored(why),
     }
 }

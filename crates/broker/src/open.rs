@@ -14,13 +14,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crossbeam_channel::{bounded, unbounded};
 use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 
 use crate::boot::{self, BootError, Booted, Ground};
 use crate::broker::{Broker, Inner, Options, QUEUE_LIMIT_BYTES, Threads};
 use crate::chores::{History, Segments, spawn};
 use crate::driver::{self, Message, Sinks};
-use crate::env::real::{DirLock, LockError, RealClock, RealDisk, RealRandom, RealSleeper};
+use crate::env::real::{
+    DirLock, LockError, RealClock, RealDisk, RealNames, RealRandom, RealSleeper,
+};
 use crate::env::{Clock, Disk, random_id};
 use crate::object::Objects;
 use crate::read::cold::ColdReader;
@@ -29,6 +31,9 @@ use crate::wal::{self, Writers};
 
 /// Cold reads at a time; more would only queue in the disk.
 const COLD_READS: usize = 8;
+
+/// Memory for consumer groups and their committed offsets: some two million offsets without notes.
+const OFFSETS_BUDGET_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Jobs and chores in their queues: there is one of each at a time, but for segments to be removed.
 const CHORES: usize = 16;
@@ -95,7 +100,8 @@ impl Broker {
             .with_fsync(true)
             .with_automatic_cleanup(false);
         let ground = Ground {
-            objects: Objects::new(Arc::new(store), "", Arc::new(RealSleeper)),
+            objects: Objects::new(Arc::new(store), "", Arc::new(RealSleeper))
+                .with_names(Arc::new(RealNames::new(&objects_dir))),
             disk: disk.clone(),
             clock,
             random: Arc::new(RealRandom),
@@ -109,24 +115,37 @@ impl Broker {
                 group_limit_bytes: sequencer::GROUP_LIMIT_BYTES,
                 writes_in_flight: options.writes_in_flight,
                 claims_budget_bytes: options.claims_budget_bytes,
+                max_partitions: usize::try_from(options.kafka.max_partitions).unwrap_or(usize::MAX),
+                offsets_retention_ms: i64::from(options.kafka.offsets_retention_minutes) * 60_000,
+                offsets_budget_bytes: OFFSETS_BUDGET_BYTES,
                 history: options.history.clone(),
             },
         };
-        // History has a runtime of its own, so that it cannot starve the doors.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("tidegate-history")
-            .enable_time()
-            .build()
-            .map_err(OpenError::Thread)?;
+        let runtime = history_runtime("tidegate-history")?;
         // A thread of its own, since the caller's may belong to another runtime.
         let booted = std::thread::scope(|scope| {
-            let boot = scope.spawn(|| runtime.block_on(boot::boot(&ground, config)));
+            let boot = scope.spawn(|| {
+                runtime.block_on(boot::boot_patiently(
+                    &ground,
+                    config,
+                    options.store_patience,
+                ))
+            });
             boot.join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
         start(options, ground, booted, runtime, lock)
     }
+}
+
+/// Each lane of history has a runtime of its own, so that it starves neither the doors nor the other.
+fn history_runtime(name: &str) -> Result<tokio::runtime::Runtime, OpenError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name(name)
+        .enable_time()
+        .build()
+        .map_err(OpenError::Thread)
 }
 
 fn start(
@@ -140,6 +159,7 @@ fn start(
         sequencer,
         shared,
         runner,
+        upkeep,
         files,
         epoch,
         cluster_id,
@@ -158,6 +178,7 @@ fn start(
     );
     let (messages, inbox) = unbounded();
     let (history, jobs) = bounded(CHORES);
+    let (upkeep_jobs, due) = bounded(CHORES);
     let (segments, chores) = bounded(CHORES);
     let written = messages.clone();
     let on_done = move |done: wal::WriteDone| {
@@ -170,12 +191,18 @@ fn start(
     };
     let writers = Writers::start(options.writes_in_flight, &files, on_done, wal::abort)
         .map_err(OpenError::Thread)?;
-    let stopped = Arc::new(Notify::new());
+    let (stopped, stops) = watch::channel(false);
     let history_thread = History {
-        runner,
+        lane: runner,
         messages: messages.clone(),
         runtime,
-        stopped: stopped.clone(),
+        stopped: stops.clone(),
+    };
+    let upkeep_thread = History {
+        lane: upkeep,
+        messages: messages.clone(),
+        runtime: history_runtime("tidegate-upkeep")?,
+        stopped: stops,
     };
     let segments_thread = Segments {
         files: files.clone(),
@@ -191,6 +218,12 @@ fn start(
     })
     .map_err(OpenError::Thread)?;
     let held = lock.clone();
+    let upkeep_thread = spawn("tidegate-upkeep", move || {
+        upkeep_thread.run(&due);
+        drop(held);
+    })
+    .map_err(OpenError::Thread)?;
+    let held = lock.clone();
     let segments_thread = spawn("tidegate-segments", move || {
         segments_thread.run(&chores);
         drop(held);
@@ -201,6 +234,7 @@ fn start(
         let sinks = Sinks {
             write: Box::new(move |job| writers.submit(job)),
             history,
+            upkeep: upkeep_jobs,
             segments,
         };
         driver::run(sequencer, &inbox, &clock, sinks);
@@ -231,7 +265,7 @@ fn start(
         stopped,
         threads: Mutex::new(Some(Threads {
             sequencer,
-            rest: vec![history_thread, segments_thread],
+            rest: vec![history_thread, upkeep_thread, segments_thread],
         })),
     })))
 }
@@ -245,7 +279,8 @@ fn create_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Removes what a crash left of objects that were being written: `LocalFileSystem` stages each under
-/// its name and `#` with a number, and shows those files to nobody.
+/// its name and `#` with a number, and shows those files to nobody. Makes durable what else is there: a
+/// process may have been killed between giving a name and syncing it, and recovery builds on all names.
 #[expect(
     clippy::disallowed_methods,
     reason = "this file is where the log meets the machine"
@@ -260,7 +295,7 @@ fn remove_staged(directory: &Path) -> io::Result<()> {
             fs::remove_file(&path)?;
         }
     }
-    Ok(())
+    fs::File::open(directory)?.sync_all()
 }
 
 fn is_staged(name: &str) -> bool {

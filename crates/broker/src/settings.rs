@@ -183,6 +183,13 @@ settings! {
     // Kafka has no limit.
     "group.max.size" group_max_size: i32 = 10_000, 1..=1_000_000,
         "How many members a group may have.";
+    "offsets.retention.minutes" offsets_retention_minutes: i32 = 10_080, 1..=i32::MAX,
+        "How long committed offsets are kept once their group has no members.";
+    "offsets.retention.check.interval.ms" offsets_retention_check_interval_ms: i64 = 600_000, 1..=i64::MAX,
+        "How often offsets are looked for that expire.";
+    // Kafka has none; KIP-578 would have added it under this name.
+    "max.partitions" max_partitions: i32 = 100_000, 1..=1_000_000,
+        "How many partitions all topics together may have.";
     "offset.metadata.max.bytes" offset_metadata_max_bytes: i32 = 4_096, 0..=65_536,
         "The longest note beside a committed offset.";
 }

@@ -116,6 +116,13 @@ impl Shared {
     pub(crate) fn set_groups(&self, groups: Vec<(String, Arc<CommittedGroup>)>) {
         self.groups.write().extend(groups);
     }
+
+    pub(crate) fn forget_groups(&self, names: &[String]) {
+        let mut groups = self.groups.write();
+        for name in names {
+            groups.remove(name);
+        }
+    }
 }
 
 impl Stats {

@@ -2,7 +2,8 @@
 //!
 //! Any replication factor is accepted and answered as 1: Kafka Connect, Streams and Debezium ask
 //! for 3 and do not start otherwise. Departures: topics of the product itself cannot be created
-//! (17); `cleanup.policy=compact` is refused until there is compaction (40).
+//! (17); `cleanup.policy=compact` is refused until there is compaction (40);
+//! more partitions than `max.partitions` are refused as a breach of policy (44).
 
 use std::collections::HashMap;
 
@@ -120,6 +121,7 @@ fn refused(error: TopicError, if_invalid: ErrorCode) -> Refused {
     let code = match &error {
         TopicError::Exists => ErrorCode::TopicAlreadyExists,
         TopicError::Invalid(_) => if_invalid,
+        TopicError::TooMany(_) => ErrorCode::PolicyViolation,
         TopicError::Unknown => ErrorCode::UnknownTopicOrPartition,
         TopicError::Unavailable(_) => ErrorCode::RequestTimedOut,
     };

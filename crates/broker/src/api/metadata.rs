@@ -121,6 +121,7 @@ async fn find_or_create(
             topic.ok_or(ErrorCode::UnknownTopicOrPartition)
         }
         Err(TopicError::Invalid(_)) => Err(ErrorCode::InvalidTopic),
+        Err(TopicError::TooMany(_)) => Err(ErrorCode::PolicyViolation),
         Err(TopicError::Unknown | TopicError::Unavailable(_)) => Err(ErrorCode::RequestTimedOut),
     }
 }

@@ -19,13 +19,14 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Inner};
 use crate::group::{Coordinator, Limits};
 use crate::net::Endpoint;
 use crate::read::partition::{Partition, Topic, TopicTable};
@@ -112,10 +113,32 @@ impl Port {
             Arc::clone(broker.random()),
             Box::new(known),
         );
+        tokio::spawn(check_offsets(
+            Arc::downgrade(&groups),
+            Arc::downgrade(&broker.0),
+            Duration::from_millis(
+                u64::try_from(settings.offsets_retention_check_interval_ms).unwrap_or(1),
+            ),
+        ));
         Self {
             broker,
             groups,
             advertised,
+        }
+    }
+}
+
+/// Tells the log now and then which groups have members, as long as there are port and log. Not at once:
+/// after a start, members need a moment to come back.
+async fn check_offsets(groups: Weak<Coordinator>, log: Weak<Inner>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let (Some(groups), Some(log)) = (groups.upgrade(), log.upgrade()) else {
+            return;
+        };
+        let occupied = groups.list().into_iter().map(|listed| listed.group);
+        if Broker(log).check_offsets(occupied.collect()).await.is_err() {
+            return;
         }
     }
 }

@@ -1,11 +1,12 @@
 //! OffsetCommit (8), versions 2-10: how far a group has read, durable when answered.
 //!
-//! All partitions of a request become one record of the log. Departures: offsets do not expire, and
-//! the retention time of versions 2-4 is not used.
+//! All partitions of a request become one record of the log. Departures: the retention time of
+//! versions 2-4 is not used; a commit beyond the bounds of groups and offsets is refused (28).
 
 use super::{Caller, CloseReason, TopicKey, find_partition};
 use crate::group::Heartbeat;
 use crate::read::partition::TopicTable;
+use crate::sequencer::Refusal;
 use crate::state::command::{OffsetEntry, OffsetsCommitted};
 use crate::wire::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -63,8 +64,11 @@ pub(super) async fn answer(
             entries,
         };
         let committed = caller.broker().commit_offsets(offsets).await;
-        // Nothing was stored; clients try again.
-        committed.err().map(|_| ErrorCode::RequestTimedOut)
+        committed.err().map(|refusal| match refusal {
+            Refusal::OffsetsFull => ErrorCode::InvalidCommitOffsetSize,
+            // Nothing was stored; clients try again.
+            _ => ErrorCode::RequestTimedOut,
+        })
     };
     if let Some(error) = failed {
         let partitions = answers.iter_mut().flat_map(|topic| &mut topic.partitions);

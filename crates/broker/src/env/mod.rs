@@ -38,6 +38,16 @@ pub fn random_id(random: &dyn Random) -> [u8; 16] {
     id
 }
 
+/// Makes the name of an object durable, where the store is a directory. A store elsewhere has done so
+/// when it shows the object.
+pub trait Names: Send + Sync + 'static {
+    /// Makes durable that there is an object at `path`, below the store's root.
+    ///
+    /// # Errors
+    /// Those of the file system: the name may be lost with the machine.
+    fn make_durable(&self, path: &str) -> io::Result<()>;
+}
+
 /// A flat directory of files that belongs to this process alone.
 pub trait Disk: Send + Sync + 'static {
     /// Returns the names of all files, sorted.

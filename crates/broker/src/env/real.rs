@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 
 use super::aligned::AlignedBuffer;
-use super::{BLOCK_BYTES, Clock, Disk, DiskFile, Random, Sleeper};
+use super::{BLOCK_BYTES, Clock, Disk, DiskFile, Names, Random, Sleeper};
 
 /// The machine's clocks.
 #[derive(Debug)]
@@ -319,6 +319,37 @@ fn fill_with_zeros(path: &Path, len: u64, direct: i32) -> io::Result<()> {
         position += bytes as u64;
     }
     file.sync_all()
+}
+
+/// The names of a store of files below a directory.
+#[derive(Clone, Debug)]
+pub struct RealNames {
+    root: PathBuf,
+}
+
+impl RealNames {
+    /// Makes the names of the store at `root`.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+}
+
+impl Names for RealNames {
+    /// A directory is metadata: what a file system with a journal could not write it either writes the
+    /// next time or refuses for good. So a sync that succeeds after one that failed can be believed.
+    fn make_durable(&self, path: &str) -> io::Result<()> {
+        let file = self.root.join(path);
+        File::open(&file)?.sync_all()?;
+        for directory in file.ancestors().skip(1) {
+            File::open(directory)?.sync_all()?;
+            if directory == self.root {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Creates a directory and those above it, and makes its name durable.

@@ -1,6 +1,6 @@
 //! The whole state at one record, so that recovery replays only what came after it.
 //!
-//! Stored format, stable. The image is postcard, then zstd, cut into chunks of 16 MiB, each an
+//! Stored format, stable. The image is postcard, perhaps with later additions in postcard behind it, then zstd, cut into chunks of 16 MiB, each an
 //! object of its own. Numbers are little endian.
 //! ```text
 //! chunk    header 64 B: magic "TGCKPT\0\0", format u32, chunk u32, chunks u32, epoch u32, lsn u64,
@@ -123,14 +123,15 @@ impl Checkpoint {
     }
 }
 
-/// Loads a checkpoint.
+/// Loads a checkpoint: the image and what later versions added behind it, the default in one that was
+/// stored before.
 ///
 /// # Errors
 /// `NotFound`, `Corrupt` (also an image of another version's type), `Unavailable`.
-pub async fn load<T: DeserializeOwned>(
+pub async fn load<T: DeserializeOwned, L: DeserializeOwned + Default>(
     objects: &Objects,
     place: &CheckpointRef,
-) -> Result<T, ObjectError> {
+) -> Result<(T, L), ObjectError> {
     let whole = Key::Checkpoint {
         epoch: place.epoch,
         lsn: place.lsn,
@@ -229,7 +230,9 @@ fn compress<T: Serialize>(image: &T) -> Vec<u8> {
     stored
 }
 
-fn decompress<T: DeserializeOwned>(mut bodies: Vec<Bytes>) -> Result<T, &'static str> {
+fn decompress<T: DeserializeOwned, L: DeserializeOwned + Default>(
+    mut bodies: Vec<Bytes>,
+) -> Result<(T, L), &'static str> {
     // The trailer may straddle the last two chunks.
     let mut trailer = [0; TRAILER_BYTES];
     let mut missing = TRAILER_BYTES;
@@ -257,9 +260,14 @@ fn decompress<T: DeserializeOwned>(mut bodies: Vec<Bytes>) -> Result<T, &'static
     if image.len() as u64 != image_bytes || crc32c::crc32c(&image) != image_crc {
         return Err("wrong checksum of the image");
     }
-    match postcard::take_from_bytes(&image) {
-        Ok((image, [])) => Ok(image),
-        _ => Err("an image of another version"),
+    let another = "an image of another version";
+    let (image, rest) = postcard::take_from_bytes(&image).map_err(|_| another)?;
+    if rest.is_empty() {
+        return Ok((image, L::default()));
+    }
+    match postcard::take_from_bytes(rest) {
+        Ok((later, [])) => Ok((image, later)),
+        _ => Err(another),
     }
 }
 
@@ -325,8 +333,8 @@ mod tests {
             create(&objects, key, &Body::new(vec![bytes.into()], 0..1))
                 .await
                 .unwrap();
-            let image: (u32, String) = load(&objects, &place).await.unwrap();
-            assert_eq!(image, (300, "state".to_owned()));
+            let (image, later): ((u32, String), u8) = load(&objects, &place).await.unwrap();
+            assert_eq!((image, later), ((300, "state".to_owned()), 0));
         });
     }
 
@@ -346,13 +354,26 @@ mod tests {
                 let objects = in_memory();
                 let checkpoint = Checkpoint::encode_in(chunk_bytes, empty(), [9; 16], &image);
                 let stored = checkpoint.store(&objects).await.unwrap();
-                assert_eq!(load::<Vec<u64>>(&objects, &stored).await.unwrap(), image);
+                let loaded = load::<Vec<u64>, u8>(&objects, &stored).await.unwrap();
+                assert_eq!(loaded, (image.clone(), 0));
                 let again = checkpoint.store(&objects).await.unwrap();
                 assert_eq!(again, stored, "storing it again is the same checkpoint");
-                let wrong: Result<(u8, String), _> = load(&objects, &stored).await;
+                let wrong: Result<((u8, String), u8), _> = load(&objects, &stored).await;
                 assert!(matches!(wrong, Err(ObjectError::Corrupt { .. })));
             });
         }
+    }
+
+    #[test]
+    fn what_a_later_version_added_comes_back() {
+        run(async {
+            let objects = in_memory();
+            let checkpoint =
+                Checkpoint::encode(3, 99, 5, vec![], [7; 16], &("state", (1_u8, 2_u8)));
+            let stored = checkpoint.store(&objects).await.unwrap();
+            let loaded: (String, (u8, u8)) = load(&objects, &stored).await.unwrap();
+            assert_eq!(loaded, ("state".to_owned(), (1, 2)));
+        });
     }
 
     #[test]

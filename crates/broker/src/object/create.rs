@@ -2,7 +2,8 @@
 //!
 //! A create that timed out may have happened, and a store's own retry turns our success into
 //! «already exists». So every body carries a random id, the `put_id`, and after any doubt the object
-//! is read back: same id, it was us. Only one process writes a cluster's objects; another id means
+//! is read back: same id, it was us. In a store of files the name may still not be on disk, so that is
+//! made sure of; as long as it fails, the outcome stays in doubt. Only one process writes a cluster's objects; another id means
 //! that this is no longer true.
 
 use std::ops::Range;
@@ -91,7 +92,7 @@ pub async fn create(objects: &Objects, key: Key, body: &Body) -> Result<(), Obje
             return Err(doubtful(key));
         }
         match is_ours(objects, key, body).await {
-            Ok(true) => return Ok(()),
+            Ok(true) => return objects.make_durable(key),
             Ok(false) => return Err(ObjectError::Unexpected { key }),
             // Not there: send it again. No answer: the next create will tell as well.
             Err(ObjectError::NotFound { .. } | ObjectError::Unavailable { .. }) => {}

@@ -73,6 +73,16 @@ impl Manifest {
         }
     }
 
+    /// The same without its newest checkpoint, which cannot be read: the one before it counts.
+    #[must_use]
+    pub fn without_newest(&self) -> Self {
+        Self {
+            checkpoint: self.previous.clone(),
+            previous: None,
+            ..self.clone()
+        }
+    }
+
     /// The kept checkpoints, newest first.
     pub fn checkpoints(&self) -> impl Iterator<Item = &CheckpointRef> {
         self.checkpoint.iter().chain(&self.previous)

@@ -15,7 +15,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 
 use super::{Folder, Key};
-use crate::env::Sleeper;
+use crate::env::{Names, Sleeper};
 
 /// What went wrong with an object, by what the caller can do.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,7 @@ pub struct Objects {
     prefix: Path,
     sleeper: Arc<dyn Sleeper>,
     retry: Retry,
+    names: Option<Arc<dyn Names>>,
 }
 
 /// A failed attempt: final, or worth another.
@@ -101,6 +102,7 @@ impl Objects {
             prefix: Path::from(prefix),
             sleeper,
             retry: Retry::default(),
+            names: None,
         }
     }
 
@@ -109,6 +111,28 @@ impl Objects {
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
+    }
+
+    /// Says how names are made durable after a doubt: for stores of files.
+    #[must_use]
+    pub fn with_names(mut self, names: Arc<dyn Names>) -> Self {
+        self.names = Some(names);
+        self
+    }
+
+    /// Makes an object durable that was found to be ours after a doubt: that it can be read does not say
+    /// that its name is on disk, if it was the sync of the directory that failed.
+    pub(crate) fn make_durable(&self, key: Key) -> Result<(), ObjectError> {
+        let Some(names) = &self.names else {
+            return Ok(());
+        };
+        let path = self.path(key);
+        names
+            .make_durable(path.as_ref())
+            .map_err(|error| ObjectError::Unavailable {
+                key,
+                source: Box::new(error),
+            })
     }
 
     /// Reads `range` of an object, all of it, and the object's size.

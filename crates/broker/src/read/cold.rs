@@ -52,31 +52,26 @@ impl IndexCache {
     }
 }
 
-/// Reads batches from disk and objects, a limited number of reads at a time.
+/// Reads batches from disk and objects, a limited number of each at a time: an object store that hangs
+/// keeps nobody from what is still on disk.
 pub struct ColdReader {
     objects: Objects,
     files: Arc<SegmentFiles>,
-    permits: Semaphore,
+    pub(super) disk: Semaphore,
+    pub(super) store: Semaphore,
     indexes: Mutex<IndexCache>,
 }
 
 impl ColdReader {
-    /// Makes a reader that does at most `reads` reads at a time.
+    /// Makes a reader that does at most `reads` reads of each kind at a time.
     pub fn new(objects: Objects, files: Arc<SegmentFiles>, reads: usize) -> Self {
         Self {
             objects,
             files,
-            permits: Semaphore::new(reads),
+            disk: Semaphore::new(reads),
+            store: Semaphore::new(reads),
             indexes: Mutex::default(),
         }
-    }
-
-    /// Waits for a turn.
-    pub(super) async fn permit(&self) -> SemaphorePermit<'_> {
-        self.permits
-            .acquire()
-            .await
-            .expect("the semaphore is never closed")
     }
 
     /// Reads one batch from its group on disk.
@@ -85,6 +80,7 @@ impl ColdReader {
         place: &GroupPlace,
         entry: &RecentBatch,
     ) -> Result<Bytes, ReadError> {
+        let _turn = turn(&self.disk).await;
         let files = self.files.clone();
         let at = place.position + u64::from(entry.position);
         let (segment, len) = (place.segment, entry.len as usize);
@@ -117,6 +113,7 @@ impl ColdReader {
             |(at, entry): &(usize, &BatchEntry)| *at == 0 || entry.range().end - start <= limit;
         let taken = index[first..].iter().enumerate().take_while(within).count();
         let entries = &index[first..first + taken];
+        let _turn = turn(&self.store).await;
         Ok(l0::read_batches(&self.objects, Key::from(extent.object), entries).await?)
     }
 
@@ -132,11 +129,20 @@ impl ColdReader {
         if let Some(index) = self.indexes.lock().entries.get(&name) {
             return Ok(index.clone());
         }
+        let _turn = turn(&self.store).await;
         let index = l0::read_batch_index(&self.objects, Key::from(extent.object), section).await?;
         let index = Arc::new(index);
         self.indexes.lock().insert(name, &index);
         Ok(index)
     }
+}
+
+/// Waits for a turn.
+async fn turn(reads: &Semaphore) -> SemaphorePermit<'_> {
+    reads
+        .acquire()
+        .await
+        .expect("the semaphore is never closed")
 }
 
 impl std::fmt::Debug for ColdReader {

@@ -104,7 +104,6 @@ pub async fn fetch_cold(
     from: i64,
     max_bytes: usize,
 ) -> Result<Fetched, ReadError> {
-    let _permit = cold.permit().await;
     // A segment may be recycled, or an object replaced, between the look-up and the read; then the
     // data stands elsewhere, and a second look finds it.
     let mut last = ReadError::Unavailable("history moved while it was read".to_owned());
@@ -282,8 +281,19 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_segment_that_is_used_again_while_it_is_read_shows_no_other_partitions_batch() {
+    fn place() -> GroupPlace {
+        GroupPlace {
+            segment: 1,
+            position: 4096,
+            len: 4096,
+            group_no: 1,
+            first_lsn: 1,
+            epoch: 1,
+        }
+    }
+
+    /// A batch, and a reader with one turn of each kind over a segment that holds it.
+    fn cold(hot: &Arc<HotGroups>) -> (RecentBatch, ColdReader) {
         let mut other = OpenBatch::new(0, 1_000);
         other.push(&[1, 1, 0], 1_000);
         let mut other = other.close(1).to_vec();
@@ -296,27 +306,34 @@ mod tests {
             position: 0,
             len: u32::try_from(other.len()).unwrap(),
         };
-        let hot = Arc::new(HotGroups::new(0));
-        hot.push(
-            GroupPlace {
-                segment: 1,
-                position: 4096,
-                len: 4096,
-                group_no: 1,
-                first_lsn: 1,
-                epoch: 1,
-            },
-            None,
-        );
-        let partition = Arc::new(Partition::new(1, 0));
-        partition.publish(recent, 0);
         let file = Arc::new(Reused {
             hot: hot.clone(),
             now_there: other,
         });
         let files = Arc::new(SegmentFiles::new(Arc::new(OneFile(file))));
         let objects = Objects::new(Arc::new(InMemory::new()), "", Arc::new(RealSleeper));
-        let cold = ColdReader::new(objects, files, 1);
+        (recent, ColdReader::new(objects, files, 1))
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_keeps_nobody_from_the_disk() {
+        let hot = Arc::new(HotGroups::new(0));
+        let (recent, cold) = cold(&hot);
+        // Every turn at the store is taken, for ever.
+        let _hanging = cold.store.acquire().await.unwrap();
+        let place = place();
+        let read = cold.read_wal(&place, &recent);
+        let read = tokio::time::timeout(std::time::Duration::from_secs(10), read).await;
+        read.expect("it waits for nothing").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_is_used_again_while_it_is_read_shows_no_other_partitions_batch() {
+        let hot = Arc::new(HotGroups::new(0));
+        let (recent, cold) = cold(&hot);
+        hot.push(place(), None);
+        let partition = Arc::new(Partition::new(1, 0));
+        partition.publish(recent, 0);
         let read = fetch_cold(&hot, &cold, &partition, 0, 1000).await;
         // No object was given to the partition here, so there is nowhere else to look.
         assert!(read.is_err(), "{read:?}");

@@ -75,16 +75,25 @@ impl Sequencer {
             .map(|record| record.body.len() + RECORD_OVERHEAD_BYTES)
             .sum();
         self.make_room(bytes, now);
-        let log_time_ms = self.clock.read(now);
+        let log_time_ms = self.claims_time(now);
+        if claims_anything {
+            self.record_claims_time(log_time_ms);
+        }
+        let stamp_ms = self.clock.stamp(now);
         let answers = command
             .records
             .iter()
-            .map(|record| self.append_one(record, log_time_ms))
+            .map(|record| self.append_one(record, log_time_ms, stamp_ms))
             .collect();
         self.answer_when_durable(Answer::Append(command.reply, answers));
     }
 
-    fn append_one(&mut self, record: &NewRecord, log_time_ms: i64) -> Result<Placed, Refusal> {
+    fn append_one(
+        &mut self,
+        record: &NewRecord,
+        log_time_ms: i64,
+        stamp_ms: i64,
+    ) -> Result<Placed, Refusal> {
         let partition = self.partition(record.topic, record.partition)?;
         if let Some(claim) = &record.claim {
             if let Some(held) = self.held_claim(claim.key, log_time_ms) {
@@ -94,7 +103,7 @@ impl Sequencer {
                 return Err(Refusal::ClaimsFull);
             }
         }
-        let (offset, timestamp_ms) = self.push_record(record, &partition, log_time_ms);
+        let (offset, timestamp_ms) = self.push_record(record, &partition, stamp_ms);
         if let Some(claim) = &record.claim {
             self.claims
                 .insert(claim.key, entry_of(claim, record, offset, timestamp_ms));
@@ -116,13 +125,13 @@ impl Sequencer {
         &mut self,
         record: &NewRecord,
         partition: &Arc<Partition>,
-        log_time_ms: i64,
+        stamp_ms: i64,
     ) -> (i64, i64) {
         let key = (record.topic, record.partition);
         let over = self.lanes.by_partition.get(&key).is_some_and(|at| {
             let lane = &self.lanes.lanes[*at];
             lane.batch.len_bytes() + record.body.len() > OPEN_BATCH_LIMIT_BYTES
-                || log_time_ms >= lane.timestamp_ms + OPEN_BATCH_LASTS_MS
+                || stamp_ms >= lane.timestamp_ms + OPEN_BATCH_LASTS_MS
         });
         if over {
             // Order in the partition is the order in the group: all lanes go before a new one opens.
@@ -140,12 +149,12 @@ impl Sequencer {
                     .spare
                     .pop()
                     .unwrap_or_else(|| OpenBatch::new(0, 0));
-                batch.reset(base_offset, log_time_ms);
+                batch.reset(base_offset, stamp_ms);
                 self.lanes.lanes.push(OpenLane {
                     topic: record.topic,
                     partition: partition.clone(),
                     base_offset,
-                    timestamp_ms: log_time_ms,
+                    timestamp_ms: stamp_ms,
                     batch,
                     claims: Vec::new(),
                 });
@@ -191,7 +200,6 @@ impl Sequencer {
                 &header,
                 Data {
                     flags: flags::CRC_PENDING,
-                    timed: !lane.claims.is_empty(),
                     claims: &lane.claims,
                     parts: [head, tail],
                 },
@@ -250,7 +258,6 @@ impl Sequencer {
             &header,
             Data {
                 flags: 0,
-                timed: false,
                 claims: &[],
                 parts: [&head, &batch[HEADER_BYTES..]],
             },
@@ -267,7 +274,7 @@ impl Sequencer {
         if command.runs_version != self.claims.runs_version() {
             return drop(command.reply.send(Err(Refusal::Recheck)));
         }
-        let log_time_ms = self.clock.read(now);
+        let log_time_ms = self.claims_time(now);
         match self.held_claim(command.key, log_time_ms) {
             None => drop(command.reply.send(Ok(None))),
             Some(held) => {
@@ -304,7 +311,6 @@ impl Sequencer {
 /// A batch on its way into the group: claims and bytes, the header apart because it was patched.
 struct Data<'a> {
     flags: u8,
-    timed: bool,
     claims: &'a [u8],
     parts: [&'a [u8]; 2],
 }
@@ -338,7 +344,6 @@ fn push_data(
         topic,
         partition: partition.index,
         header,
-        timed: data.timed,
     };
     state
         .apply(state.last_lsn + 1, &entry)

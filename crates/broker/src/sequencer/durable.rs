@@ -40,6 +40,9 @@ pub(super) enum Effect {
     TopicDeleted(u32),
     LogStartMoved(Arc<Partition>, i64),
     GroupsChanged(Vec<(String, Arc<CommittedGroup>)>),
+    GroupsGone(Vec<String>),
+    /// Log time was recorded.
+    TimePassed(i64),
 }
 
 /// A sealed group on its way to the disk.
@@ -87,6 +90,7 @@ impl Sequencer {
     /// Closes the open group and gives it to the writers.
     pub(super) fn seal(&mut self, now: Now) {
         self.close_lanes();
+        self.close_with_time();
         // An empty group covers the ones before it and needs no cover itself.
         self.uncovered = !self.group.is_empty();
         let group_no = self.next_group;
@@ -191,6 +195,8 @@ impl Sequencer {
                     self.history.log_start_moved(topic, index, log_start, now);
                 }
                 Effect::GroupsChanged(groups) => self.shared.set_groups(groups),
+                Effect::GroupsGone(groups) => self.shared.forget_groups(&groups),
+                Effect::TimePassed(log_time_ms) => self.durable_time_ms = log_time_ms,
             }
         }
         // Readers are woken once a partition, after all of it is visible.

@@ -1,7 +1,8 @@
 //! History: when the log's tail becomes an object, when a checkpoint is cut, when the write-ahead
 //! log may forget.
 //!
-//! One job is in flight at a time, so objects and checkpoints are in log order by construction. A
+//! One object or checkpoint is in flight at a time, so they are in log order by construction; beside
+//! it one job of upkeep. Who deletes and who stores a checkpoint wait for each other. A
 //! cut lies at the end of a group, and a checkpoint at a cut: the state it stores is exactly that
 //! of the objects up to it. What is shipped up to a cut becomes as many objects as it takes for
 //! none to be too large to be read back. Extents change when the record that changes them is
@@ -13,12 +14,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::upkeep::UpkeepInFlight;
 use super::{Input, Now, Output, Sequencer};
 use crate::object::l0::{L0Size, ObjectExtent};
 use crate::read::hot::Whereabouts;
-use crate::state::Image;
-use crate::state::claims::{Frozen, RunRef, Runs};
+use crate::state::claims::{Frozen, Run, RunRef, Runs};
 use crate::state::extents::{Extents, ObjectName};
+use crate::state::{Image, Snapshot};
 use crate::upkeep;
 use crate::wal::GroupPlace;
 
@@ -42,7 +44,10 @@ pub struct HistorySettings {
     /// How long an object outlives its last reference.
     pub delete_after_ms: i64,
     /// Kafka's `producer.id.expiration.ms`.
-    pub producer_expiry_ms: u64,
+    pub producer_expiry_ms: i64,
+    /// How many producers are remembered, each counted once for every partition it writes to. One takes
+    /// about 250 bytes.
+    pub producers_limit: usize,
 }
 
 impl Default for HistorySettings {
@@ -58,20 +63,16 @@ impl Default for HistorySettings {
             retention_check_ms: 300_000,
             delete_after_ms: 900_000,
             producer_expiry_ms: 86_400_000,
+            producers_limit: 500_000,
         }
     }
 }
-
-/// How often upkeep is looked for. Looking goes over all objects and runs, so a log at rest does not
-/// do it every tick.
-const UPKEEP_EVERY_MS: u64 = 1_000;
 
 /// A job on history, run away from the sequencer, one at a time.
 #[derive(Debug)]
 pub enum HistoryJob {
     Ship(ShipJob),
     Checkpoint(CheckpointJob),
-    Upkeep(upkeep::Job),
 }
 
 /// A range of the log that becomes an object.
@@ -94,7 +95,13 @@ pub struct ShipJob {
 #[derive(Debug)]
 pub struct CheckpointJob {
     pub epoch: u32,
-    pub image: CheckpointImage,
+    pub state: Snapshot,
+    pub extents: Extents,
+    /// As in [`CheckpointImage`].
+    pub next_seq: u64,
+    pub last_group: u64,
+    pub last_lsn: u64,
+    pub runs: Vec<RunRef>,
     pub frozen: Option<Arc<Frozen>>,
 }
 
@@ -114,9 +121,13 @@ pub struct CheckpointImage {
 /// How a job ended. Jobs repeat what may pass by themselves, and stop the process at what does not.
 #[derive(Debug)]
 pub enum Done {
-    Shipped { sections: Vec<ObjectExtent> },
-    Checkpointed { runs: Arc<Runs> },
-    Upkeep(upkeep::Done),
+    Shipped {
+        sections: Vec<ObjectExtent>,
+    },
+    /// `run` holds the claims that left memory, if any did.
+    Checkpointed {
+        run: Option<Arc<Run>>,
+    },
 }
 
 /// What recovery hands over.
@@ -145,14 +156,14 @@ pub struct Unshipped {
 struct Cut {
     last_group: u64,
     last_lsn: u64,
-    checkpoint: Option<(Image, Option<Arc<Frozen>>)>,
+    checkpoint: Option<(Snapshot, Option<Arc<Frozen>>)>,
 }
 
 /// Where history stands.
 #[derive(Debug)]
 pub(super) struct History {
-    settings: HistorySettings,
-    extents: Extents,
+    pub(super) settings: HistorySettings,
+    pub(super) extents: Extents,
     next_seq: u64,
     unshipped: VecDeque<Unshipped>,
     unshipped_bytes: u64,
@@ -168,12 +179,11 @@ pub(super) struct History {
     objects_since_checkpoint: u64,
     bytes_since_checkpoint: u64,
     retention_checked_ms: u64,
-    /// Times and the record that was last then, an hour apart, for the expiry of producers.
-    hours: VecDeque<(u64, u64)>,
-    upkeep: upkeep::Upkeep,
-    upkeep_at_ms: u64,
+    pub(super) upkeep: upkeep::Upkeep,
+    pub(super) upkeep_at_ms: u64,
+    pub(super) upkeep_in_flight: Option<UpkeepInFlight>,
     /// Group and record of the checkpoint that is being stored.
-    checkpoint_in_flight: Option<(u64, u64)>,
+    pub(super) checkpoint_in_flight: Option<(u64, u64)>,
 }
 
 impl History {
@@ -186,6 +196,7 @@ impl History {
         Self {
             upkeep: upkeep::Upkeep::new(settings.delete_after_ms),
             upkeep_at_ms: now.elapsed_ms,
+            upkeep_in_flight: None,
             settings,
             extents: recovered.extents,
             next_seq: recovered.next_seq.max(1),
@@ -201,7 +212,6 @@ impl History {
             objects_since_checkpoint: recovered.objects_since_checkpoint,
             bytes_since_checkpoint: unshipped_bytes,
             retention_checked_ms: now.elapsed_ms,
-            hours: VecDeque::new(),
             checkpoint_in_flight: None,
         }
     }
@@ -277,7 +287,7 @@ impl Sequencer {
             return;
         }
         let checkpoint = (full || history.checkpoint_is_due(now, claims_bytes))
-            .then(|| (self.state.image(), self.claims.freeze()));
+            .then(|| (self.state.snapshot(), self.claims.freeze()));
         self.history.cut = Some(Cut {
             last_group: self.next_group - 1,
             last_lsn: self.state.last_lsn,
@@ -348,8 +358,7 @@ impl Sequencer {
         self.history.busy = false;
         match done {
             Done::Shipped { sections } => self.shipped(&sections, now),
-            Done::Checkpointed { runs } => self.checkpointed(runs, now),
-            Done::Upkeep(done) => self.upkept(done, now),
+            Done::Checkpointed { run } => self.checkpointed(run, now),
         }
     }
 
@@ -392,27 +401,30 @@ impl Sequencer {
 
     fn cut_reached(&mut self, now: Now) {
         let cut = self.history.cut.take().expect("a cut was reached");
+        if cut.checkpoint.is_some()
+            && self.history.upkeep_in_flight == Some(UpkeepInFlight::Deletes)
+        {
+            // What the checkpoint will name is in no manifest yet, so it could be deleted as unknown.
+            self.history.cut = Some(cut);
+            return;
+        }
         // Groups without records, which no object needs.
         self.forget_shipped(cut.last_group);
-        if let Some((image, frozen)) = cut.checkpoint {
+        if let Some((state, frozen)) = cut.checkpoint {
             let history = &mut self.history;
             history.busy = true;
             history.objects_since_checkpoint = 0;
             history.bytes_since_checkpoint = history.unshipped_bytes;
             history.checkpoint_ms = now.elapsed_ms;
-            let image = CheckpointImage {
-                state: image,
+            history.upkeep.checkpoint_cut(&history.extents);
+            let job = CheckpointJob {
+                epoch: self.state.epoch,
+                state,
                 extents: history.extents.clone(),
                 next_seq: history.next_seq,
                 last_group: cut.last_group,
                 last_lsn: cut.last_lsn,
                 runs: self.claims.run_refs(),
-            };
-            history.upkeep.checkpoint_cut(&history.extents);
-            let epoch = self.state.epoch;
-            let job = CheckpointJob {
-                epoch,
-                image,
                 frozen,
             };
             history.checkpoint_in_flight = Some((cut.last_group, cut.last_lsn));
@@ -422,7 +434,7 @@ impl Sequencer {
     }
 
     /// Gives readers the new extents of the partitions in `sections`.
-    fn readers_see_extents(&self, sections: &[ObjectExtent]) {
+    pub(super) fn readers_see_extents(&self, sections: &[ObjectExtent]) {
         let hot_front = self.shared.hot.front();
         let topics = self.shared.topics();
         for section in sections {
@@ -439,15 +451,17 @@ impl Sequencer {
         }
     }
 
-    fn checkpointed(&mut self, runs: Arc<Runs>, now: Now) {
+    fn checkpointed(&mut self, run: Option<Arc<Run>>, now: Now) {
         let (group, lsn) = self
             .history
             .checkpoint_in_flight
             .take()
             .expect("a checkpoint was in flight");
         self.history.checkpoint_lsn = lsn;
-        self.claims.runs_installed(&runs);
-        self.shared.runs.store(runs);
+        if let Some(run) = run {
+            let runs = self.shared.runs.load().with(run);
+            self.install(runs);
+        }
         self.segments.recycle(group + 1);
         while let Some(surplus) = self.segments.take_surplus() {
             self.outputs.push_back(Output::ShrinkWal(surplus));
@@ -456,94 +470,30 @@ impl Sequencer {
         self.release_held(now);
     }
 
+    /// Puts a set of runs in force.
+    pub(super) fn install(&mut self, runs: Runs) {
+        let runs = Arc::new(runs);
+        let gone = self.claims.runs_installed(&runs);
+        self.shared.runs.store(runs);
+        if !gone.is_empty() {
+            // Freeing a million claims takes tens of milliseconds, and nobody waits for it.
+            self.outputs.push_back(Output::Drop(gone));
+        }
+    }
+
     /// Does what time asks of history.
     pub(super) fn history_tick(&mut self, now: Now) {
         if self.group.is_empty() && self.lanes.is_empty() {
             self.cut_if_due(now);
         }
-        self.note_hour(now);
+        self.forget_producers(now);
         let history = &self.history;
         if now.elapsed_ms >= history.retention_checked_ms + history.settings.retention_check_ms {
             self.history.retention_checked_ms = now.elapsed_ms;
             self.retain(now);
         }
-        let at_rest = !self.history.busy && self.history.cut.is_none();
-        if at_rest && now.elapsed_ms >= self.history.upkeep_at_ms {
-            let history = &mut self.history;
-            history.upkeep_at_ms = now.elapsed_ms + UPKEEP_EVERY_MS;
-            let log_time_ms = self.clock.read(now);
-            let runs = self.shared.runs.load();
-            if let Some(job) = history.upkeep.next_job(
-                &history.extents,
-                &runs,
-                self.topics.keys().copied(),
-                log_time_ms,
-                now,
-            ) {
-                history.busy = true;
-                self.outputs
-                    .push_back(Output::History(Box::new(HistoryJob::Upkeep(job))));
-            }
-        }
-    }
-
-    /// Moves the log start of every partition whose oldest extents are past their retention.
-    fn retain(&mut self, now: Now) {
-        let log_time_ms = self.clock.read(now);
-        let moves: Vec<_> = self
-            .history
-            .extents
-            .partitions()
-            .filter_map(|((topic, partition), extents)| {
-                let settings = self.topics.get(topic)?.settings;
-                let start = upkeep::retain::log_start(extents, &settings, log_time_ms)?;
-                (start > self.state.partition(*topic, *partition)?.log_start)
-                    .then_some((*topic, *partition, start))
-            })
-            .collect();
-        self.move_log_starts(&moves, now);
-    }
-
-    fn upkept(&mut self, done: upkeep::Done, now: Now) {
-        match done {
-            upkeep::Done::Rewritten { old, new, sections } => {
-                self.history
-                    .extents
-                    .replace(old, new, &sections, now.wall_ms);
-                self.readers_see_extents(&sections);
-            }
-            upkeep::Done::Collected { objects } => {
-                for object in objects {
-                    self.history.extents.forget(object);
-                }
-            }
-            upkeep::Done::ClaimsMerged { runs } => {
-                self.claims.runs_installed(&runs);
-                self.shared.runs.store(runs);
-            }
-        }
-    }
-
-    /// Remembers the last record once an hour, and expires producers silent since long before.
-    fn note_hour(&mut self, now: Now) {
-        const HOUR_MS: u64 = 3_600_000;
-        let hours = &mut self.history.hours;
-        if hours
-            .back()
-            .is_none_or(|(at, _)| now.elapsed_ms >= at + HOUR_MS)
-        {
-            hours.push_back((now.elapsed_ms, self.state.last_lsn));
-        }
-        let expiry_ms = self.history.settings.producer_expiry_ms;
-        let due = hours
-            .front()
-            .filter(|(at, _)| now.elapsed_ms >= at + expiry_ms)
-            .copied();
-        if let Some((_, lsn)) = due {
-            hours.pop_front();
-            if !self.state.producers.is_empty() {
-                self.expire_producers(lsn, now);
-            }
+        if self.history.upkeep_in_flight.is_none() && now.elapsed_ms >= self.history.upkeep_at_ms {
+            self.upkeep_tick(now);
         }
     }
 }
@@ -551,5 +501,11 @@ impl Sequencer {
 impl From<Done> for Input {
     fn from(done: Done) -> Self {
         Self::HistoryDone(done)
+    }
+}
+
+impl From<upkeep::Done> for Input {
+    fn from(done: upkeep::Done) -> Self {
+        Self::UpkeepDone(done)
     }
 }

@@ -11,8 +11,10 @@ mod clock;
 mod command;
 mod durable;
 mod history;
+mod offsets;
+mod upkeep;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use self::append::OpenLanes;
 pub use self::append::{RECORD_OVERHEAD_BYTES, repeat_of};
-pub use self::clock::LogClock;
+pub use self::clock::{LogClock, News};
 pub use self::command::handle_of;
 use self::durable::{Answer, Effect, InFlight};
 use self::history::History;
@@ -34,7 +36,7 @@ use crate::object::l0::L0Size;
 use crate::read::partition::Topic;
 use crate::shared::Shared;
 use crate::state::State;
-use crate::state::claims::{ClaimKey, Claims};
+use crate::state::claims::{ClaimKey, Claims, Frozen};
 use crate::state::command::OffsetsCommitted;
 use crate::state::extents::ObjectName;
 use crate::wal::{GroupBuilder, SegmentId, Segments, WriteJob};
@@ -62,6 +64,8 @@ pub enum Input {
     DeleteTopic(DeleteTopicCommand),
     GiveProducerId(oneshot::Sender<Result<i64, Refusal>>),
     CommitOffsets(CommitOffsetsCommand),
+    /// Time to look for offsets that expire. These consumer groups have members.
+    CheckOffsets(BTreeSet<String>),
     /// A group was written; these are its bytes as they stand on disk.
     Written {
         group_no: u64,
@@ -74,6 +78,8 @@ pub enum Input {
     },
     /// The one history job in flight has ended.
     HistoryDone(history::Done),
+    /// The one job of upkeep in flight has ended.
+    UpkeepDone(crate::upkeep::Done),
 }
 
 /// Something the sequencer wants done.
@@ -84,6 +90,9 @@ pub enum Output {
     /// Remove a segment that recovery had needed beyond the budget.
     ShrinkWal(SegmentId),
     History(Box<HistoryJob>),
+    Upkeep(Box<crate::upkeep::Job>),
+    /// Free these tables of claims.
+    Drop(Vec<Arc<Frozen>>),
 }
 
 /// Why a command was refused. Nothing was stored.
@@ -101,6 +110,10 @@ pub enum Refusal {
     Stopping,
     #[error("the topic exists")]
     TopicExists,
+    #[error("all topics together would have more partitions than `max.partitions` allows")]
+    TooManyPartitions,
+    #[error("no more consumer groups or committed offsets are kept until others expire")]
+    OffsetsFull,
     #[error("the batch is out of order")]
     OutOfOrder,
     #[error("a newer producer epoch has written")]
@@ -209,6 +222,12 @@ pub struct Settings {
     pub writes_in_flight: usize,
     /// Memory and disk that claims may hold.
     pub claims_budget_bytes: u64,
+    /// `max.partitions`: how many all topics together may have.
+    pub max_partitions: usize,
+    /// Kafka's `offsets.retention.minutes`.
+    pub offsets_retention_ms: i64,
+    /// What consumer groups and their offsets may take in memory.
+    pub offsets_budget_bytes: u64,
     pub history: HistorySettings,
 }
 
@@ -236,6 +255,11 @@ pub struct Sequencer {
     state: State,
     claims: Claims,
     clock: LogClock,
+    /// The last record that tells the time, and the last such time that is durable.
+    time_lsn: u64,
+    durable_time_ms: i64,
+    /// What the open group has to tell, since claims in it were found to be free by it.
+    group_time_ms: Option<i64>,
     /// The handles of all topics at the tail, ahead of the published table.
     topics: HashMap<u32, Arc<Topic>>,
     segments: Segments,
@@ -276,12 +300,16 @@ impl Sequencer {
     /// Makes a sequencer that goes on where recovery ended. It must be told to start its epoch
     /// ([`Sequencer::start_epoch`]) before anything else.
     pub fn new(settings: Settings, shared: Arc<Shared>, recovered: Recovered, now: Now) -> Self {
-        let clock = LogClock::new(recovered.state.log_time_ms, now);
+        let durable_time_ms = recovered.state.log_time_ms;
+        let clock = LogClock::new(durable_time_ms, now);
         let history = History::new(settings.history.clone(), recovered.history, now);
         Self {
             group_first_lsn: recovered.state.last_lsn + 1,
             state: recovered.state,
             claims: recovered.claims,
+            time_lsn: 0,
+            durable_time_ms,
+            group_time_ms: None,
             clock,
             topics: recovered.topics,
             segments: recovered.segments,
@@ -316,6 +344,7 @@ impl Sequencer {
             Input::Written { group_no, bytes } => self.written(group_no, bytes, now),
             Input::Grown { segment, created } => self.grown(segment, created, now),
             Input::HistoryDone(done) => self.history_done(done, now),
+            Input::UpkeepDone(done) => self.upkept(done, now),
             command => self.admit(command, permit, now),
         }
     }
@@ -361,7 +390,11 @@ impl Sequencer {
             Input::DeleteTopic(command) => self.delete_topic(command, now),
             Input::GiveProducerId(reply) => self.give_producer_id(reply, now),
             Input::CommitOffsets(command) => self.commit_offsets(command, now),
-            Input::Written { .. } | Input::Grown { .. } | Input::HistoryDone(_) => {
+            Input::CheckOffsets(occupied) => self.check_offsets(&occupied, now),
+            Input::Written { .. }
+            | Input::Grown { .. }
+            | Input::HistoryDone(_)
+            | Input::UpkeepDone(_) => {
                 unreachable!("completions are not commands")
             }
         }
@@ -386,14 +419,35 @@ impl Sequencer {
 
     /// Does what time asks for. To be called at least ten times a second.
     pub fn tick(&mut self, now: Now) {
-        self.shared.set_log_time(self.clock.read(now));
+        let log_time_ms = self.claims_time(now);
+        self.shared.set_log_time(log_time_ms);
         self.release_held(now);
         if self.grow_again_ms.is_some_and(|at| at <= now.elapsed_ms) {
             self.grow();
         }
+        self.record_time(now);
         self.history_tick(now);
+        self.tell_of_leaps();
         self.cover_last_group(now);
         self.flush(now);
+    }
+
+    fn tell_of_leaps(&mut self) {
+        const PER_MINUTE: i64 = 60_000;
+        match self.clock.take_news() {
+            None => {}
+            Some(News::Leapt { ahead_ms }) => tracing::error!(
+                ahead_minutes = ahead_ms / PER_MINUTE,
+                "the wall clock is far ahead of the log's last time: the machine was off or slept for so \
+                 long, or its clock is wrong; for an hour nothing expires by it and no history is \
+                 deleted: set the clock now if it is wrong"
+            ),
+            Some(News::Believed { ahead_ms }) => tracing::warn!(
+                ahead_minutes = ahead_ms / PER_MINUTE,
+                "the wall clock has stood ahead for an hour and is believed"
+            ),
+            Some(News::SetBack) => tracing::info!("the wall clock is no longer far ahead"),
+        }
     }
 
     /// Stops taking commands; what was taken is still made durable and answered.
@@ -435,6 +489,10 @@ fn refuse(command: Input, why: &Refusal) {
         Input::DeleteTopic(command) => drop(command.reply.send(Err(why.clone()))),
         Input::GiveProducerId(reply) => drop(reply.send(Err(why.clone()))),
         Input::CommitOffsets(command) => drop(command.reply.send(Err(why.clone()))),
-        Input::Written { .. } | Input::Grown { .. } | Input::HistoryDone(_) => {}
+        Input::CheckOffsets(_)
+        | Input::Written { .. }
+        | Input::Grown { .. }
+        | Input::HistoryDone(_)
+        | Input::UpkeepDone(_) => {}
     }
 }

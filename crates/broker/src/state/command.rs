@@ -19,6 +19,9 @@ pub enum Command {
     ProducerIdGiven(ProducerIdGiven),
     ProducersExpired(ProducersExpired),
     OffsetsCommitted(OffsetsCommitted),
+    TimePassed(TimePassed),
+    GroupsSeen(GroupsSeen),
+    OffsetsExpired(OffsetsExpired),
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -31,7 +34,7 @@ pub struct ClusterCreated {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct EpochStarted {
     pub epoch: u32,
-    pub wall_ms: i64,
+    pub log_time_ms: i64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -83,6 +86,28 @@ pub struct OffsetEntry {
     pub metadata: String,
 }
 
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct TimePassed {
+    pub log_time_ms: i64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct GroupsSeen {
+    /// Log time then.
+    pub at_ms: i64,
+    /// Groups that have members again.
+    pub occupied: Vec<String>,
+    /// Groups that have none any more.
+    pub empty: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct OffsetsExpired {
+    /// Groups, and the topics and partitions of which they forget their offsets. A group without any
+    /// offset left is forgotten itself.
+    pub groups: Vec<(String, Vec<(u32, u32)>)>,
+}
+
 /// A META record that this version cannot read.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CommandError {
@@ -106,6 +131,9 @@ impl Command {
             Self::ProducerIdGiven(fields) => body(6, fields),
             Self::ProducersExpired(fields) => body(7, fields),
             Self::OffsetsCommitted(fields) => body(8, fields),
+            Self::TimePassed(fields) => body(9, fields),
+            Self::GroupsSeen(fields) => body(10, fields),
+            Self::OffsetsExpired(fields) => body(11, fields),
         }
     }
 
@@ -124,6 +152,9 @@ impl Command {
             6 => Self::ProducerIdGiven(fields(kind, rest)?),
             7 => Self::ProducersExpired(fields(kind, rest)?),
             8 => Self::OffsetsCommitted(fields(kind, rest)?),
+            9 => Self::TimePassed(fields(kind, rest)?),
+            10 => Self::GroupsSeen(fields(kind, rest)?),
+            11 => Self::OffsetsExpired(fields(kind, rest)?),
             unknown => return Err(CommandError::UnknownKind(unknown)),
         })
     }
@@ -158,7 +189,7 @@ mod tests {
         check(
             Command::EpochStarted(EpochStarted {
                 epoch: 300,
-                wall_ms: 5,
+                log_time_ms: 5,
             }),
             &[2, 172, 2, 10],
         );
@@ -176,6 +207,21 @@ mod tests {
         check(
             Command::ProducersExpired(ProducersExpired { before_lsn: 9 }),
             &[7, 9],
+        );
+        check(Command::TimePassed(TimePassed { log_time_ms: 5 }), &[9, 10]);
+        check(
+            Command::GroupsSeen(GroupsSeen {
+                at_ms: 5,
+                occupied: vec!["a".into()],
+                empty: vec!["b".into()],
+            }),
+            &[10, 10, 1, 1, b'a', 1, 1, b'b'],
+        );
+        check(
+            Command::OffsetsExpired(OffsetsExpired {
+                groups: vec![("a".into(), vec![(1, 2)])],
+            }),
+            &[11, 1, 1, b'a', 1, 1, 2],
         );
         check(
             Command::OffsetsCommitted(OffsetsCommitted {

@@ -9,17 +9,32 @@
 pub mod claims;
 pub mod command;
 pub mod extents;
+mod image;
 pub mod producers;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_event_log::TopicConfig;
 
-use self::command::{Command, OffsetsCommitted};
-use self::producers::{Producer, Producers};
+use self::command::{Command, OffsetsCommitted, OffsetsExpired};
+pub use self::image::{Image, Later, Snapshot};
+use self::producers::Producers;
 use crate::batch::BatchHeader;
+
+/// How far apart times are remembered: expiry is as exact as that.
+const MARK_EVERY_MS: i64 = 10 * 60 * 1000;
+
+/// Ten weeks of them; more become coarser.
+const MARKS_LIMIT: usize = 10_000;
+
+/// Log time at a record.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+struct TimeMark {
+    log_time_ms: i64,
+    lsn: u64,
+}
 
 /// The log's state after its last applied record.
 #[derive(Clone, Debug)]
@@ -30,14 +45,18 @@ pub struct State {
     pub epoch: u32,
     /// The number of the last applied record; 0 in an empty log.
     pub last_lsn: u64,
-    /// The latest time of a record that the log timed itself. Never goes back.
+    /// Log time as last recorded. Never goes back.
     pub log_time_ms: i64,
+    /// Log times and the records that told them, oldest first: so a record's age can be told.
+    marks: VecDeque<TimeMark>,
     pub next_topic: u32,
     pub next_producer_id: i64,
-    topics: BTreeMap<u32, Topic>,
+    topics: BTreeMap<u32, Arc<Topic>>,
     names: HashMap<String, u32>,
     pub producers: Producers,
     groups: BTreeMap<String, Arc<CommittedGroup>>,
+    /// What they take, about.
+    groups_bytes: u64,
 }
 
 /// A topic, by what the log says of it.
@@ -67,6 +86,9 @@ pub struct CommittedGroup {
     pub generation: i32,
     /// By topic number and partition.
     pub offsets: BTreeMap<(u32, u32), Committed>,
+    /// Since when it has had no members, as far as is known.
+    #[serde(skip)]
+    pub empty_since_ms: Option<i64>,
 }
 
 /// One committed offset.
@@ -81,12 +103,11 @@ pub struct Committed {
 /// One record, as much of it as the state needs.
 #[derive(Clone, Debug)]
 pub enum Entry<'a> {
-    /// A batch at its place. `timed` says that the log gave it its timestamps.
+    /// A batch at its place.
     Data {
         topic: u32,
         partition: u32,
         header: &'a BatchHeader,
-        timed: bool,
     },
     Meta(&'a Command),
 }
@@ -125,12 +146,14 @@ impl Default for State {
             epoch: 0,
             last_lsn: 0,
             log_time_ms: 0,
+            marks: VecDeque::new(),
             next_topic: 1,
             next_producer_id: 1,
             topics: BTreeMap::new(),
             names: HashMap::new(),
             producers: Producers::default(),
             groups: BTreeMap::new(),
+            groups_bytes: 0,
         }
     }
 }
@@ -152,13 +175,7 @@ impl State {
                 topic,
                 partition,
                 header,
-                timed,
-            } => {
-                self.apply_data(lsn, *topic, *partition, header)?;
-                if *timed {
-                    self.log_time_ms = self.log_time_ms.max(header.max_timestamp);
-                }
-            }
+            } => self.apply_data(lsn, *topic, *partition, header)?,
             Entry::Meta(command) => self.apply_command(lsn, command)?,
         }
         self.last_lsn = lsn;
@@ -209,13 +226,11 @@ impl State {
                     return impossible("an epoch starts that is not newer");
                 }
                 self.epoch = started.epoch;
-                self.log_time_ms = self.log_time_ms.max(started.wall_ms);
-                for lane in self
-                    .topics
-                    .values_mut()
-                    .flat_map(|topic| &mut topic.partitions)
-                {
-                    lane.start_epoch(started.epoch);
+                self.pass_time(lsn, started.log_time_ms);
+                for topic in self.topics.values_mut() {
+                    for lane in &mut Arc::make_mut(topic).partitions {
+                        lane.start_epoch(started.epoch);
+                    }
                 }
             }
             Command::TopicCreated(created) => {
@@ -226,17 +241,15 @@ impl State {
                 lane.start_epoch(self.epoch);
                 self.next_topic += 1;
                 self.names.insert(created.name.clone(), created.number);
-                self.topics.insert(
-                    created.number,
-                    Topic {
-                        number: created.number,
-                        id: created.id,
-                        name: created.name.clone(),
-                        config: created.config.clone(),
-                        internal: created.internal,
-                        partitions: vec![lane; created.partitions as usize],
-                    },
-                );
+                let topic = Topic {
+                    number: created.number,
+                    id: created.id,
+                    name: created.name.clone(),
+                    config: created.config.clone(),
+                    internal: created.internal,
+                    partitions: vec![lane; created.partitions as usize],
+                };
+                self.topics.insert(created.number, Arc::new(topic));
             }
             Command::TopicDeleted(deleted) => {
                 let Some(topic) = self.topics.remove(&deleted.number) else {
@@ -251,7 +264,13 @@ impl State {
                         .any(|(number, _)| *number == topic.number)
                     {
                         let offsets = &mut Arc::make_mut(group).offsets;
-                        offsets.retain(|(number, _), _| *number != topic.number);
+                        offsets.retain(|(number, _), committed| {
+                            let stays = *number != topic.number;
+                            if !stays {
+                                self.groups_bytes -= committed.memory_bytes();
+                            }
+                            stays
+                        });
                     }
                 }
             }
@@ -266,35 +285,113 @@ impl State {
             Command::ProducerIdGiven(given) => {
                 self.next_producer_id = self.next_producer_id.max(given.producer_id + 1);
             }
-            Command::ProducersExpired(expired) => self.producers.expire(expired.before_lsn),
+            Command::ProducersExpired(expired) => {
+                self.producers.expire(expired.before_lsn);
+                self.marks.retain(|mark| mark.lsn > expired.before_lsn);
+            }
             Command::OffsetsCommitted(committed) => self.commit_offsets(committed),
+            Command::TimePassed(passed) => self.pass_time(lsn, passed.log_time_ms),
+            Command::GroupsSeen(seen) => {
+                self.see_groups(&seen.occupied, None);
+                self.see_groups(&seen.empty, Some(seen.at_ms));
+            }
+            Command::OffsetsExpired(expired) => self.expire_offsets(expired),
         }
         Ok(())
     }
 
+    fn pass_time(&mut self, lsn: u64, log_time_ms: i64) {
+        self.log_time_ms = self.log_time_ms.max(log_time_ms);
+        let (log_time_ms, last) = (self.log_time_ms, self.marks.back());
+        if last.is_none_or(|last| log_time_ms - last.log_time_ms >= MARK_EVERY_MS) {
+            self.marks.push_back(TimeMark { log_time_ms, lsn });
+        }
+        if self.marks.len() > MARKS_LIMIT {
+            // Every other one: far back, time need not be as fine.
+            let mut at = 0_u32;
+            self.marks.retain(|_| {
+                at += 1;
+                at.is_multiple_of(2)
+            });
+        }
+    }
+
+    /// The last record that is known to be at least `age_ms` old, by log time.
+    pub fn record_of_age(&self, log_time_ms: i64, age_ms: i64) -> Option<u64> {
+        let old = |mark: &&TimeMark| log_time_ms.saturating_sub(mark.log_time_ms) >= age_ms;
+        self.marks.iter().rev().find(old).map(|mark| mark.lsn)
+    }
+
     fn commit_offsets(&mut self, committed: &OffsetsCommitted) {
-        let group = Arc::make_mut(self.groups.entry(committed.group.clone()).or_default());
+        let name = &committed.group;
+        if !self.groups.contains_key(name) {
+            self.groups_bytes += CommittedGroup::memory_bytes(name);
+        }
+        let group = Arc::make_mut(self.groups.entry(name.clone()).or_default());
         group.generation = group.generation.max(committed.generation);
         for entry in &committed.entries {
             if self.topics.contains_key(&entry.topic) {
-                group.offsets.insert(
-                    (entry.topic, entry.partition),
-                    Committed {
-                        offset: entry.offset,
-                        leader_epoch: entry.leader_epoch,
-                        metadata: entry.metadata.clone(),
-                        commit_ms: committed.commit_ms,
-                    },
-                );
+                let key = (entry.topic, entry.partition);
+                let offset = Committed {
+                    offset: entry.offset,
+                    leader_epoch: entry.leader_epoch,
+                    metadata: entry.metadata.clone(),
+                    commit_ms: committed.commit_ms,
+                };
+                self.groups_bytes += offset.memory_bytes();
+                if let Some(before) = group.offsets.insert(key, offset) {
+                    self.groups_bytes -= before.memory_bytes();
+                }
             }
         }
     }
 
-    fn partition_mut(&mut self, topic: u32, partition: u32) -> Option<&mut Partition> {
+    fn see_groups(&mut self, names: &[String], empty_since_ms: Option<i64>) {
+        for name in names {
+            if let Some(group) = self.groups.get_mut(name) {
+                Arc::make_mut(group).empty_since_ms = empty_since_ms;
+            }
+        }
+    }
+
+    fn expire_offsets(&mut self, expired: &OffsetsExpired) {
+        for (name, offsets) in &expired.groups {
+            let Some(group) = self.groups.get_mut(name) else {
+                continue;
+            };
+            let group = Arc::make_mut(group);
+            for key in offsets {
+                if let Some(gone) = group.offsets.remove(key) {
+                    self.groups_bytes -= gone.memory_bytes();
+                }
+            }
+            if group.offsets.is_empty() {
+                self.groups.remove(name);
+                self.groups_bytes -= CommittedGroup::memory_bytes(name);
+            }
+        }
+    }
+
+    /// What groups and their offsets take, about.
+    pub fn groups_bytes(&self) -> u64 {
+        self.groups_bytes
+    }
+
+    /// How many partitions all topics have.
+    pub fn partition_count(&self) -> usize {
         self.topics
-            .get_mut(&topic)?
-            .partitions
-            .get_mut(partition as usize)
+            .values()
+            .map(|topic| topic.partitions.len())
+            .sum()
+    }
+
+    fn partition_mut(&mut self, topic: u32, partition: u32) -> Option<&mut Partition> {
+        let lanes = self.topics.get_mut(&topic)?;
+        // Copied at most once after each snapshot; a partition that does not exist copies nothing.
+        if partition as usize >= lanes.partitions.len() {
+            return None;
+        }
+        Arc::make_mut(lanes).partitions.get_mut(partition as usize)
     }
 
     /// A partition by topic number, if both exist.
@@ -304,7 +401,7 @@ impl State {
 
     /// A topic by number.
     pub fn topic(&self, number: u32) -> Option<&Topic> {
-        self.topics.get(&number)
+        self.topics.get(&number).map(|topic| &**topic)
     }
 
     /// A topic's number by name.
@@ -314,7 +411,7 @@ impl State {
 
     /// All topics by number.
     pub fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.topics.values()
+        self.topics.values().map(|topic| &**topic)
     }
 
     /// A group's committed offsets.
@@ -323,57 +420,21 @@ impl State {
     }
 
     /// All groups by name.
-    pub fn groups(&self) -> impl Iterator<Item = (&String, &Arc<CommittedGroup>)> {
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = (&String, &Arc<CommittedGroup>)> {
         self.groups.iter()
     }
+}
 
-    /// The state as plain data, equal for equal logs.
-    pub fn image(&self) -> Image {
-        Image {
-            cluster_id: self.cluster_id,
-            claim_secret: self.claim_secret,
-            epoch: self.epoch,
-            last_lsn: self.last_lsn,
-            log_time_ms: self.log_time_ms,
-            next_topic: self.next_topic,
-            next_producer_id: self.next_producer_id,
-            topics: self.topics.values().cloned().collect(),
-            producers: self.producers.image(),
-            groups: self
-                .groups
-                .iter()
-                .map(|(k, v)| (k.clone(), (**v).clone()))
-                .collect(),
-        }
+impl CommittedGroup {
+    /// What a group takes beside its offsets, about.
+    fn memory_bytes(name: &str) -> u64 {
+        256 + 2 * name.len() as u64
     }
+}
 
-    /// The inverse of [`State::image`].
-    pub fn from_image(image: Image) -> Self {
-        Self {
-            cluster_id: image.cluster_id,
-            claim_secret: image.claim_secret,
-            epoch: image.epoch,
-            last_lsn: image.last_lsn,
-            log_time_ms: image.log_time_ms,
-            next_topic: image.next_topic,
-            next_producer_id: image.next_producer_id,
-            names: image
-                .topics
-                .iter()
-                .map(|topic| (topic.name.clone(), topic.number))
-                .collect(),
-            topics: image
-                .topics
-                .into_iter()
-                .map(|topic| (topic.number, topic))
-                .collect(),
-            producers: Producers::from_image(image.producers),
-            groups: image
-                .groups
-                .into_iter()
-                .map(|(k, v)| (k, Arc::new(v)))
-                .collect(),
-        }
+impl Committed {
+    fn memory_bytes(&self) -> u64 {
+        96 + self.metadata.len() as u64
     }
 }
 
@@ -389,19 +450,4 @@ impl Partition {
         }
         self.epochs.push((epoch, self.next_offset));
     }
-}
-
-/// [`State`] as checkpoints store it. Stored format, stable: postcard, fields in this order.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Image {
-    cluster_id: [u8; 16],
-    claim_secret: [u8; 16],
-    epoch: u32,
-    last_lsn: u64,
-    log_time_ms: i64,
-    next_topic: u32,
-    next_producer_id: i64,
-    topics: Vec<Topic>,
-    producers: Vec<((i64, u32, u32), Producer)>,
-    groups: Vec<(String, CommittedGroup)>,
 }

@@ -5,6 +5,7 @@
 //! `ProducerAppendInfo.checkSequence`.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,10 +48,35 @@ pub enum Verdict {
     Fenced,
 }
 
-/// All producers, by producer id, topic number and partition.
-#[derive(Clone, Debug, Default)]
+/// A producer in a partition: its id, topic number, partition.
+type Key = (i64, u32, u32);
+
+/// How many parts the producers are kept in. With the most there may be, a part has about 500.
+const SHARDS: usize = 1024;
+
+/// All producers. In parts, so that a clone shares them all, and a change copies one.
+#[derive(Clone, Debug)]
 pub struct Producers {
-    entries: HashMap<(i64, u32, u32), Producer>,
+    shards: Vec<Arc<HashMap<Key, Producer>>>,
+    len: usize,
+}
+
+impl Default for Producers {
+    fn default() -> Self {
+        Self {
+            shards: vec![Arc::default(); SHARDS],
+            len: 0,
+        }
+    }
+}
+
+fn shard_of(key: &Key) -> usize {
+    let (producer, topic, partition) = *key;
+    // Producer ids are given one after the other, and so are topics and partitions; a factor of many
+    // bits (that of SplitMix64) spreads any pattern of them.
+    let mut bits = producer.cast_unsigned() ^ u64::from(topic).rotate_left(40);
+    bits = (bits ^ u64::from(partition).rotate_left(20)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from(bits >> 54).unwrap_or(0)
 }
 
 impl Producers {
@@ -59,7 +85,8 @@ impl Producers {
         if header.producer_id < 0 {
             return Verdict::Next;
         }
-        let Some(known) = self.entries.get(&(header.producer_id, topic, partition)) else {
+        let key = (header.producer_id, topic, partition);
+        let Some(known) = self.shards[shard_of(&key)].get(&key) else {
             // Unknown, or forgotten after its expiry: Kafka accepts any sequence then.
             return Verdict::Next;
         };
@@ -99,7 +126,9 @@ impl Producers {
             return;
         }
         let key = (header.producer_id, topic, partition);
-        let producer = self.entries.entry(key).or_insert_with(|| Producer {
+        let shard = Arc::make_mut(&mut self.shards[shard_of(&key)]);
+        let before = shard.len();
+        let producer = shard.entry(key).or_insert_with(|| Producer {
             epoch: header.producer_epoch,
             batches: VecDeque::new(),
             open_transaction: None,
@@ -119,33 +148,57 @@ impl Producers {
             last_offset: header.last_offset(),
         });
         producer.last_lsn = lsn;
+        self.len += shard.len() - before;
     }
 
     /// Forgets producers whose last batch is older than `before_lsn`.
     pub fn expire(&mut self, before_lsn: u64) {
-        self.entries
-            .retain(|_, producer| producer.last_lsn >= before_lsn);
+        self.retain(|_, producer| producer.last_lsn >= before_lsn);
+    }
+
+    /// The record before which the last batches of about a tenth of all producers lie.
+    pub fn oldest_tenth(&self) -> u64 {
+        let mut last: Vec<u64> = self.iter().map(|(_, entry)| entry.last_lsn).collect();
+        let tenth = last.len() / 10;
+        match last.is_empty() {
+            true => 0,
+            false => *last.select_nth_unstable(tenth).1 + 1,
+        }
     }
 
     /// Forgets all producers of a topic.
     pub fn drop_topic(&mut self, topic: u32) {
-        self.entries.retain(|(_, of, _), _| *of != topic);
+        self.retain(|(_, of, _), _| *of != topic);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Key, &Producer) -> bool) {
+        for shard in &mut self.shards {
+            if shard.iter().any(|(key, producer)| !keep(key, producer)) {
+                let shard = Arc::make_mut(shard);
+                let before = shard.len();
+                shard.retain(|key, producer| keep(key, producer));
+                self.len -= before - shard.len();
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Key, &Producer)> {
+        self.shards.iter().flat_map(|shard| shard.iter())
     }
 
     /// The number of entries.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 
     /// All entries in key order, as a checkpoint stores them.
     pub fn image(&self) -> Vec<((i64, u32, u32), Producer)> {
         let mut entries: Vec<_> = self
-            .entries
             .iter()
             .map(|(key, producer)| (*key, producer.clone()))
             .collect();
@@ -155,9 +208,14 @@ impl Producers {
 
     /// The inverse of [`Producers::image`].
     pub fn from_image(entries: Vec<((i64, u32, u32), Producer)>) -> Self {
-        Self {
-            entries: entries.into_iter().collect(),
+        let mut producers = Self {
+            len: entries.len(),
+            ..Self::default()
+        };
+        for (key, producer) in entries {
+            Arc::make_mut(&mut producers.shards[shard_of(&key)]).insert(key, producer);
         }
+        producers
     }
 }
 
@@ -238,5 +296,52 @@ mod tests {
         assert_eq!(back.image(), producers.image());
         producers.expire(6);
         assert_eq!(producers.len(), 0);
+    }
+
+    #[test]
+    fn a_clone_shares_what_does_not_change_and_sees_nothing_of_what_does() {
+        let mut producers = Producers::default();
+        let header = |id: i64, first| BatchHeader {
+            producer_id: id,
+            ..batch(0, first, 1, 0)
+        };
+        for id in 0..10_000 {
+            producers.note(1, 1, 0, &header(id, 0));
+        }
+        let largest = producers.shards.iter().map(|shard| shard.len()).max();
+        assert!(
+            largest < Some(50),
+            "ids in a row are spread: {largest:?} in one part"
+        );
+        let snapshot = producers.clone();
+        let before = snapshot.image();
+        producers.note(2, 1, 0, &header(7, 1));
+        producers.note(3, 1, 0, &header(10_000, 0));
+        producers.drop_topic(2);
+        assert_eq!((producers.len(), snapshot.len()), (10_001, 10_000));
+        assert_eq!(snapshot.image(), before);
+        let shards = producers.shards.iter().zip(&snapshot.shards);
+        let copied = shards
+            .filter(|(one, other)| !Arc::ptr_eq(one, other))
+            .count();
+        assert!((1..=2).contains(&copied), "{copied} parts were copied");
+    }
+
+    #[test]
+    fn the_oldest_tenth_goes_first() {
+        let mut producers = Producers::default();
+        for lsn in (1..=30).rev() {
+            let mut header = batch(0, 0, 1, 0);
+            header.producer_id = i64::try_from(lsn).unwrap();
+            producers.note(lsn, 1, 0, &header);
+        }
+        producers.expire(producers.oldest_tenth());
+        let left: Vec<u64> = producers
+            .image()
+            .iter()
+            .map(|(_, one)| one.last_lsn)
+            .collect();
+        assert_eq!(left, (5..=30).collect::<Vec<_>>());
+        assert_eq!(Producers::default().oldest_tenth(), 0);
     }
 }

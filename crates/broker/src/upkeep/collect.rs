@@ -1,33 +1,34 @@
 //! Deletes what nothing refers to: retired objects whose time has come, and what crashes and merges
 //! left behind.
 //!
-//! Jobs on history run one at a time and one process writes a cluster's objects, so nothing that is
-//! being made is ever seen here. What a kept checkpoint names stays: recovery may start from either.
+//! One job of upkeep runs at a time, none of these beside a checkpoint, and one process writes a
+//! cluster's objects: so nothing that is being made is ever seen here but objects of the log, which
+//! are above all that is looked at. What a kept checkpoint names stays: recovery may start from either.
 
 use std::collections::BTreeSet;
 
-use super::Context;
+use super::{Context, Known};
 use crate::object::manifest::{self, Manifest};
 use crate::object::{Folder, Key, Listed, ObjectError};
 use crate::state::claims::Runs;
 use crate::state::extents::ObjectName;
 
-/// The most objects that one job deletes, so that shipping does not wait long behind it.
+/// The most objects that one job deletes, so that a checkpoint does not wait long behind it.
 pub const OBJECTS_A_JOB: usize = 64;
 
 /// How old an object that nothing knows must be. Nothing needs the delay; it leaves an operator a
 /// day to notice what a bug or a wrong restore would delete.
 const ORPHAN_AGE_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Deletes `due` and, if `known` is given, orphans: objects that neither it nor the manifest or the
-/// runs in force name. Returns which of `due` are gone.
+/// Deletes `due` and, if `known` is given, orphans: objects that neither it nor the manifest in force
+/// names. Returns which of `due` are gone.
 ///
 /// # Errors
 /// `Unavailable`, once nothing of `due` could be deleted.
 pub async fn collect(
     context: &Context<'_>,
     due: &[ObjectName],
-    known: Option<&BTreeSet<ObjectName>>,
+    known: Option<&Known>,
 ) -> Result<Vec<ObjectName>, ObjectError> {
     let mut deleted = Vec::new();
     for name in due {
@@ -44,16 +45,13 @@ pub async fn collect(
     Ok(deleted)
 }
 
-async fn delete_orphans(
-    context: &Context<'_>,
-    known: &BTreeSet<ObjectName>,
-) -> Result<(), ObjectError> {
+async fn delete_orphans(context: &Context<'_>, known: &Known) -> Result<(), ObjectError> {
     for folder in Folder::ALL {
         let listed = context.objects.list(folder).await?;
         let orphans = orphans(
             &listed,
-            known,
-            context.runs,
+            &known.objects,
+            &known.runs,
             context.manifest,
             context.wall_ms,
         );

@@ -1,9 +1,11 @@
 //! Keeps history small: retention, rewriting of objects that are mostly dead, deletion of what
-//! nothing refers to, merging of claim runs. Decisions are pure; the jobs run beside the log, one
-//! at a time, and only while nothing waits to be shipped.
+//! nothing refers to, merging of claim runs. Decisions are pure; the jobs run beside the log and
+//! beside shipping, one at a time: a merge of gigabytes keeps nothing waiting.
 //!
-//! Invariant: an object is deleted only when neither kept checkpoint refers to it, and not before
-//! the delay has passed since it held nothing live.
+//! Invariants: an object is deleted only when neither kept checkpoint refers to it, and not before
+//! the delay has passed since it held nothing live. Nothing is deleted while a checkpoint is being
+//! stored: what that one names is in no manifest yet. A merge only says what takes the place of what;
+//! the sequencer, who alone knows the set of runs, puts it there.
 
 pub mod collect;
 pub mod retain;
@@ -17,26 +19,35 @@ use crate::object::l0::ObjectExtent;
 use crate::object::manifest::Manifest;
 use crate::object::{ObjectError, Objects};
 use crate::sequencer::Now;
-use crate::state::claims::{Runs, merge};
+use crate::state::claims::{Run, Runs, merge};
 use crate::state::extents::{Extent, Extents, ObjectName};
 
 /// Something to be done to history.
 #[derive(Debug)]
 pub enum Job {
-    /// Delete these objects and, if all known objects are given, those that are not among them.
+    /// Delete these objects and, if all that is known is given, those that are not in it.
     Collect {
         objects: Vec<ObjectName>,
-        known: Option<BTreeSet<ObjectName>>,
+        known: Option<Known>,
     },
     /// Copy the live extents of `old` into an object of their own.
     Rewrite { old: ObjectName, live: Vec<Extent> },
     /// Merge runs of claims, and drop those that are over.
     /// Those of topics that no longer exist are left out.
     MergeClaims {
-        plan: merge::Plan,
+        sources: Vec<Arc<Run>>,
+        /// The runs that go: the sources, and those that are over.
+        gone: BTreeSet<u64>,
         log_time_ms: i64,
         topics: BTreeSet<u32>,
     },
+}
+
+/// All that is in use when a job begins.
+#[derive(Debug)]
+pub struct Known {
+    pub objects: BTreeSet<ObjectName>,
+    pub runs: Arc<Runs>,
 }
 
 /// What was done. A job that failed has collected nothing.
@@ -51,7 +62,8 @@ pub enum Done {
         sections: Vec<ObjectExtent>,
     },
     ClaimsMerged {
-        runs: Arc<Runs>,
+        gone: BTreeSet<u64>,
+        merged: Option<Arc<Run>>,
     },
 }
 
@@ -61,7 +73,6 @@ pub struct Context<'a> {
     pub random: &'a dyn Random,
     /// The manifest in force.
     pub manifest: &'a Manifest,
-    pub runs: &'a Arc<Runs>,
     /// A number that no object of this cluster has.
     pub fresh_id: u64,
     pub wall_ms: i64,
@@ -110,37 +121,20 @@ impl Upkeep {
 
     /// Decides the next job, if there is one.
     ///
-    /// `topics` are the numbers of those that exist.
+    /// `topics` are the numbers of those that exist, durably: the claims of all others are left out of
+    /// a merge, and a checkpoint from before the end of a topic may name its outcome. `may_delete`
+    /// says that no checkpoint is being stored.
     pub fn next_job(
         &mut self,
         extents: &Extents,
-        runs: &Runs,
+        runs: &Arc<Runs>,
         topics: impl Iterator<Item = u32>,
         log_time_ms: i64,
+        may_delete: bool,
         now: Now,
     ) -> Option<Job> {
-        let [newer, older] = &self.unreferenced;
-        let due: Vec<ObjectName> = extents
-            .retired()
-            .iter()
-            .filter(|(name, since)| {
-                newer.contains(name)
-                    && older.contains(name)
-                    && now.wall_ms.saturating_sub(**since) >= self.delete_after_ms
-            })
-            .map(|(name, _)| *name)
-            .take(collect::OBJECTS_A_JOB)
-            .collect();
-        let orphans = now.elapsed_ms >= self.orphans_at_ms;
-        if !due.is_empty() || orphans {
-            let known = orphans.then(|| extents.objects().keys().copied().collect());
-            if orphans {
-                self.orphans_at_ms = now.elapsed_ms + ORPHANS_EVERY_MS;
-            }
-            return Some(Job::Collect {
-                objects: due,
-                known,
-            });
+        if may_delete && let Some(job) = self.collect_job(extents, runs, now) {
+            return Some(job);
         }
         let recent = |tried_ms: u64| now.elapsed_ms < tried_ms + AGAIN_AFTER_MS;
         let plan = merge::plan(&runs.refs(), log_time_ms);
@@ -148,7 +142,8 @@ impl Upkeep {
         if !plan.is_empty() && !tried.is_some_and(|(tried, at)| *tried == plan && recent(*at)) {
             self.tried_merge = Some((plan.clone(), now.elapsed_ms));
             return Some(Job::MergeClaims {
-                plan,
+                sources: runs.select(&plan.merge),
+                gone: plan.merge.iter().chain(&plan.drop).copied().collect(),
                 log_time_ms,
                 topics: topics.collect(),
             });
@@ -164,6 +159,33 @@ impl Upkeep {
             .collect();
         Some(Job::Rewrite { old, live })
     }
+
+    fn collect_job(&mut self, extents: &Extents, runs: &Arc<Runs>, now: Now) -> Option<Job> {
+        let [newer, older] = &self.unreferenced;
+        let due: Vec<ObjectName> = extents
+            .retired()
+            .iter()
+            .filter(|(name, since)| {
+                newer.contains(name)
+                    && older.contains(name)
+                    && now.wall_ms.saturating_sub(**since) >= self.delete_after_ms
+            })
+            .map(|(name, _)| *name)
+            .take(collect::OBJECTS_A_JOB)
+            .collect();
+        let orphans = now.elapsed_ms >= self.orphans_at_ms;
+        if orphans {
+            self.orphans_at_ms = now.elapsed_ms + ORPHANS_EVERY_MS;
+        }
+        let known = orphans.then(|| Known {
+            objects: extents.objects().keys().copied().collect(),
+            runs: runs.clone(),
+        });
+        (!due.is_empty() || orphans).then_some(Job::Collect {
+            objects: due,
+            known,
+        })
+    }
 }
 
 /// Does one job. What the store does not let it do now, or damage does not let it do ever, is logged
@@ -178,10 +200,13 @@ pub async fn run(context: Context<'_>, job: Job) -> Result<Done, ObjectError> {
             .map(|objects| Done::Collected { objects }),
         Job::Rewrite { old, live } => rewrite(&context, old, &live).await,
         Job::MergeClaims {
-            plan,
+            sources,
+            gone,
             log_time_ms,
             topics,
-        } => merge_claims(&context, &plan, log_time_ms, &topics).await,
+        } => merge_claims(&context, &sources, log_time_ms, &topics)
+            .await
+            .map(|merged| Done::ClaimsMerged { gone, merged }),
     };
     match done {
         Err(ObjectError::Unexpected { key }) => Err(ObjectError::Unexpected { key }),
@@ -216,23 +241,17 @@ async fn rewrite(
 
 async fn merge_claims(
     context: &Context<'_>,
-    plan: &merge::Plan,
+    sources: &[Arc<Run>],
     log_time_ms: i64,
     topics: &BTreeSet<u32>,
-) -> Result<Done, ObjectError> {
-    let sources = context.runs.select(&plan.merge);
-    let merged = if sources.is_empty() {
-        None
-    } else {
-        let put_id = random_id(context.random);
-        let id = context.fresh_id;
-        merge::merge(context.objects, &sources, id, put_id, log_time_ms, topics).await?
-    };
-    let gone = plan.merge.iter().chain(&plan.drop).copied().collect();
-    let runs = context.runs.replaced(&gone, merged.map(Arc::new));
-    Ok(Done::ClaimsMerged {
-        runs: Arc::new(runs),
-    })
+) -> Result<Option<Arc<Run>>, ObjectError> {
+    if sources.is_empty() {
+        return Ok(None);
+    }
+    let put_id = random_id(context.random);
+    let id = context.fresh_id;
+    let merged = merge::merge(context.objects, sources, id, put_id, log_time_ms, topics).await?;
+    Ok(merged.map(Arc::new))
 }
 
 #[cfg(test)]

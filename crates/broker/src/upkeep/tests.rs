@@ -125,9 +125,9 @@ impl World {
                 wall_ms: self.wall_ms,
                 elapsed_ms,
             };
-            let job = self
-                .upkeep
-                .next_job(&self.extents, &self.runs, 0..100, self.wall_ms, now);
+            let job =
+                self.upkeep
+                    .next_job(&self.extents, &self.runs, 0..100, self.wall_ms, true, now);
             let Some(job) = job else { return jobs };
             jobs += 1;
             self.made += 1;
@@ -135,7 +135,6 @@ impl World {
                 objects: &self.objects,
                 random: &Zeros,
                 manifest: &self.manifest,
-                runs: &self.runs,
                 fresh_id: self.made,
                 wall_ms: self.wall_ms,
             };
@@ -148,7 +147,9 @@ impl World {
                 Done::Rewritten { old, new, sections } => {
                     assert!(self.extents.replace(old, new, &sections, self.wall_ms));
                 }
-                Done::ClaimsMerged { runs } => self.runs = runs,
+                Done::ClaimsMerged { gone, merged } => {
+                    self.runs = Arc::new(self.runs.replaced(&gone, merged));
+                }
             }
         }
     }

@@ -44,12 +44,22 @@ impl SegmentFiles {
         &self.disk
     }
 
-    /// Creates a segment's file. Slow: it writes `len_bytes` of zeros.
+    /// Creates the file of a segment that the ring does not have. Slow: it writes `len_bytes` of zeros.
+    ///
+    /// A file that is there already is one that could not be removed, or was given its name when its
+    /// creation failed; it goes first, or else this segment could never be created again.
     ///
     /// # Errors
     /// As [`Disk::create`]; `StorageFull` is no reason to stop.
     pub fn create(&self, segment: SegmentId, len_bytes: u64) -> io::Result<()> {
-        let file = self.disk.create(&file_name(segment), len_bytes)?;
+        let name = file_name(segment);
+        let file = match self.disk.create(&name, len_bytes) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.remove(segment)?;
+                self.disk.create(&name, len_bytes)?
+            }
+            created => created?,
+        };
         self.open.write().insert(segment, file);
         Ok(())
     }
@@ -99,5 +109,27 @@ impl SegmentFiles {
 impl fmt::Debug for SegmentFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SegmentFiles({} open)", self.open.read().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::real::RealDisk;
+
+    #[test]
+    fn a_file_left_behind_does_not_keep_its_segment_from_being_created() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Arc::new(RealDisk::open_directory(directory.path()).unwrap());
+        let files = SegmentFiles::new(disk.clone());
+        // Of another length, and not zeros.
+        let block = crate::env::aligned::AlignedBuffer::copy_of(b"left");
+        let left = disk.create(&file_name(2), 4096).unwrap();
+        left.write_at(block.as_slice(), 0).unwrap();
+        files.create(2, 8192).unwrap();
+        let mut read = [1; 4];
+        let file = files.get(2).unwrap();
+        file.read_at(&mut read, 0).unwrap();
+        assert_eq!((file.len_bytes().unwrap(), read), (8192, [0; 4]));
     }
 }

@@ -186,6 +186,7 @@ pub fn recover(
         files: &mut files,
         on_group,
     };
+    walk.pass_empty_groups()?;
     let end = walk.run()?;
     let (next_group, next_lsn) = (walk.next_group, walk.next_lsn);
     let torn = judge_end(&mut files, next_group, end)?;
@@ -317,6 +318,31 @@ struct Walk<'a, 'b> {
 }
 
 impl Walk<'_, '_> {
+    /// Goes on at the first group there is, if the ones missing before it held no records: the last
+    /// object before a checkpoint ends where records do, and the segments of empty groups after it may
+    /// have been used again by the time that this checkpoint cannot be read.
+    fn pass_empty_groups(&mut self) -> Result<(), RecoverError> {
+        let next = self.next_group;
+        let counts = self.files.iter().enumerate().filter_map(|(at, file)| {
+            let lineage = file.lineage?;
+            let count = lineage.header.first_group..lineage.limit;
+            (count.end > next && !count.is_empty()).then_some((count.start, at, lineage))
+        });
+        let Some((first, at, lineage)) = counts.min_by_key(|(first, ..)| *first) else {
+            return Ok(());
+        };
+        let header = self.files[at].scanner.group_header(HEADER_BLOCK_BYTES)?;
+        let follows = header.is_some_and(|header| {
+            header.salt == lineage.header.salt
+                && header.group_no == first
+                && header.first_lsn == self.next_lsn
+        });
+        if first > next && follows {
+            self.next_group = first;
+        }
+        Ok(())
+    }
+
     /// Delivers groups until one cannot be read. `None`: no segment is there to hold it.
     fn run(&mut self) -> Result<Option<End>, RecoverError> {
         for at in 0..self.files.len() {

@@ -9,7 +9,8 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use tidegate_broker::batch::{self, BatchHeader, OpenBatch};
-use tidegate_broker::env::Sleeper;
+use tidegate_broker::env::real::RealNames;
+use tidegate_broker::env::{Names, Sleeper};
 use tidegate_broker::object::checkpoint::{self, Checkpoint, CheckpointRef};
 use tidegate_broker::object::create::create;
 use tidegate_broker::object::l0::{self, L0Body, L0Head, L0Kind, L0Object, L0Record};
@@ -182,7 +183,8 @@ async fn check_history(objects: &Objects) {
         .unwrap();
     assert_eq!((found.id, found.epoch), (3, 1));
     for place in found.checkpoints() {
-        let image: String = persist(async || checkpoint::load(objects, place).await).await;
+        let (image, ()): (String, ()) =
+            persist(async || checkpoint::load(objects, place).await).await;
         assert_eq!(image, IMAGE);
     }
     for number in 1..=OBJECTS {
@@ -397,6 +399,63 @@ fn files_keep_history_as_well() {
             "{beyond:?}"
         );
     });
+}
+
+/// Names whose sync fails so often, and how often it was asked for.
+struct FailingNames(std::sync::Mutex<(u32, u32)>);
+
+impl Names for FailingNames {
+    fn make_durable(&self, _: &str) -> std::io::Result<()> {
+        let mut left = self.0.lock().unwrap();
+        left.1 += 1;
+        if left.0 == 0 {
+            return Ok(());
+        }
+        left.0 -= 1;
+        Err(std::io::Error::from_raw_os_error(5))
+    }
+}
+
+/// The directory could not be synced: the object can be read, and is lost with the machine all the same.
+#[test]
+fn an_object_that_can_be_read_is_believed_only_once_its_name_is_durable() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let mut first = true;
+    let faulty = FaultyStore::new(store, Arc::new(Impatient), move |request| {
+        let fails = request == Request::Put && std::mem::take(&mut first);
+        if fails { Fate::FailsAfter } else { Fate::Good }
+    });
+    let names = Arc::new(FailingNames(std::sync::Mutex::new((3, 0))));
+    let objects = Objects::new(Arc::new(faulty), "", Arc::new(Impatient)).with_names(names.clone());
+    let body = Body::new(vec![Bytes::from_static(b"object")], 0..6);
+    run(async {
+        for _ in 0..3 {
+            let doubtful = create(&objects, Key::Log(1), &body).await;
+            assert!(
+                matches!(doubtful, Err(ObjectError::Unavailable { .. })),
+                "{doubtful:?}"
+            );
+        }
+        create(&objects, Key::Log(1), &body).await.unwrap();
+        assert_eq!(names.0.lock().unwrap().1, 4);
+        // Without a doubt the store has done so itself.
+        create(&objects, Key::Log(2), &body).await.unwrap();
+        assert_eq!(names.0.lock().unwrap().1, 4);
+    });
+}
+
+/// The same with files: a name is made durable up to the root, and one that is not there is told.
+#[test]
+fn names_of_files_are_made_durable() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = LocalFileSystem::new_with_prefix(directory.path()).unwrap();
+    let objects = Objects::new(Arc::new(store), "", Arc::new(Impatient));
+    let body = Body::new(vec![Bytes::from_static(b"object")], 0..6);
+    run(create(&objects, Key::Log(1), &body)).unwrap();
+    let names = RealNames::new(directory.path());
+    names.make_durable(&Key::Log(1).to_string()).unwrap();
+    let missing = names.make_durable(&Key::Log(2).to_string()).unwrap_err();
+    assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
 }
 
 /// Of many that create one object at once, one wins and the others know that they did not.

@@ -204,7 +204,9 @@ impl<'a> RunWriter<'a> {
         };
         // It may have happened all the same.
         match stored_put_id(self.objects, self.footer.id).await {
-            Ok(Some(put_id)) if put_id == self.footer.put_id => Ok(()),
+            Ok(Some(put_id)) if put_id == self.footer.put_id => {
+                self.objects.make_durable(self.key())
+            }
             _ => {
                 self.abandon().await;
                 Err(self.unavailable(error))

@@ -16,7 +16,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::client::{Client, Server, name};
+use super::client::{Client, Server, name, until};
 
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -195,5 +195,19 @@ async fn a_member_without_signs_of_life_is_out() {
     assert_eq!(state(&mut client).await, "Dead");
     let refused = client.ask(7, join("").with_session_timeout_ms(99)).await;
     assert_eq!(refused.error_code, 26);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_learns_which_groups_have_no_members() {
+    let server = Server::start(&["offsets.retention.check.interval.ms=1"]).await;
+    let mut client = server.connect().await;
+    client.topic("t").await;
+    let durable = || server.broker.shared().stats.progress().durable_lsn;
+    let before = durable();
+    assert_eq!(commit(&mut client, -1, &text(""), 1).await, 0);
+    // The commit is one record, and that its group is empty another; then there is nothing to say.
+    let told = async || durable() == before + 2;
+    until(told).await;
     server.stop().await;
 }

@@ -50,6 +50,23 @@ async fn a_batch_comes_back_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn topics_have_no_more_partitions_than_they_may_together() {
+    let server = Server::start(&["max.partitions=3"]).await;
+    let mut client = server.connect().await;
+    for (topic, partitions, expected) in [("a", 2, 0), ("b", 2, 44), ("c", 1, 0), ("d", 1, 44)] {
+        let mut request = CreateTopicsRequest::default();
+        let mut asked = CreatableTopic::default();
+        asked.name = name(topic);
+        asked.num_partitions = partitions;
+        asked.replication_factor = 1;
+        request.topics = vec![asked];
+        let response = client.ask(5, request).await;
+        assert_eq!(response.topics[0].error_code, expected, "{topic}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn every_version_of_produce_and_fetch_works() {
     let server = Server::start(&[]).await;
     let mut client = server.connect().await;

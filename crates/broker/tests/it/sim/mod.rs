@@ -6,7 +6,9 @@
 
 mod disk;
 mod env;
+mod leaps;
 mod model;
+mod offsets;
 mod readers;
 mod rules;
 mod senders;

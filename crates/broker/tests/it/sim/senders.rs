@@ -288,6 +288,12 @@ impl World {
     }
 
     pub(super) fn send_commit(&mut self, process: &mut Process) {
+        if self.rng.chance(1, 4) {
+            let occupied = (0..3).filter(|_| self.rng.chance(1, 2));
+            let occupied = occupied.map(|group| format!("group-{group}")).collect();
+            let input = Input::CheckOffsets(occupied);
+            return process.log.sequencer.take(input, self.now());
+        }
         let group = self.rng.below(3);
         let Some(topic) = Self::topics(process).first().cloned() else {
             return;

@@ -26,6 +26,8 @@ struct Faults {
     one_in: u64,
     /// Requests until the process dies in the middle of one.
     die_after: Option<u64>,
+    /// Requests that fail before the store is there.
+    away_for: u64,
 }
 
 /// A store that outlives the process.
@@ -53,6 +55,7 @@ impl SimStore {
                 rng: Rng::new(seed),
                 one_in: 0,
                 die_after: None,
+                away_for: 0,
             })),
             dead: Arc::default(),
         }
@@ -61,6 +64,11 @@ impl SimStore {
     /// Lets one request in `one_in` fail; 0 for none.
     pub(super) fn fail_one_in(&self, one_in: u64) {
         self.faults.lock().unwrap().one_in = one_in;
+    }
+
+    /// Lets the next `requests` fail.
+    pub(super) fn away_for(&self, requests: u64) {
+        self.faults.lock().unwrap().away_for = requests;
     }
 
     /// Ends the process in the middle of a request to come.
@@ -74,8 +82,17 @@ impl SimStore {
         self.dead.swap(false, Ordering::SeqCst)
     }
 
+    /// What is really stored, for those who do not suffer.
+    pub(super) fn inner(&self) -> Arc<InMemory> {
+        self.inner.clone()
+    }
+
     fn fate(&self) -> Fate {
         let mut faults = self.faults.lock().unwrap();
+        if faults.away_for > 0 {
+            faults.away_for -= 1;
+            return Fate::FailsBefore;
+        }
         if let Some(left) = &mut faults.die_after {
             if *left == 0 {
                 let after = faults.rng.chance(1, 2);

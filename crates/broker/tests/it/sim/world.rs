@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use tidegate_broker::boot::{self, BootError, Booted, Found, Ground};
 use tidegate_broker::env::{Clock, Disk};
-use tidegate_broker::object::{ObjectError, Objects};
+use tidegate_broker::object::{Key, ObjectError, Objects, manifest};
 use tidegate_broker::read::cold::ColdReader;
 use tidegate_broker::read::partition::Topic;
 use tidegate_broker::sequencer::{HistoryJob, HistorySettings, Input, Now, Output, Settings};
 use tidegate_broker::state::command::{Command, EpochStarted};
 use tidegate_broker::state::{Entry, Image, State};
 use tidegate_broker::topic_settings::TopicSettings;
+use tidegate_broker::upkeep;
 use tidegate_broker::wal::{FinishedWrite, SegmentId, file_name};
 
 use super::disk::SimDisk;
@@ -43,6 +45,9 @@ pub(super) struct Process {
     pub(super) cold: ColdReader,
     pub(super) writes: Vec<FinishedWrite>,
     pub(super) history: Option<Box<HistoryJob>>,
+    pub(super) upkeep: Option<Box<upkeep::Job>>,
+    /// Jobs that have ended, and the sequencer has not heard of it.
+    pub(super) done: Vec<Input>,
     pub(super) grow: Vec<SegmentId>,
     pub(super) waiting: Vec<Waiting>,
 }
@@ -169,7 +174,6 @@ impl World {
             if self.rng.chance(1, 4) {
                 self.store.die_after(self.rng.below(12));
             }
-            let started = self.now();
             let config = self.config();
             let boot = Box::pin(boot::boot(&self.ground, config));
             let booted = self.runtime.block_on(poll_until_dead(boot, &self.store));
@@ -177,7 +181,7 @@ impl World {
                 continue;
             }
             match booted.expect("only death leaves a start undone") {
-                Ok(log) => return self.process(log, started),
+                Ok(log) => return self.process(log),
                 Err(BootError::Object(ObjectError::Unavailable { .. })) => {}
                 Err(error) => panic!("the log does not open: {error}"),
             }
@@ -185,7 +189,15 @@ impl World {
         panic!("the log did not open in a hundred tries");
     }
 
-    fn config(&mut self) -> boot::Config {
+    /// One try to open the log, with a store that does nothing wrong.
+    pub(super) fn try_boot(&mut self) -> Result<Booted, BootError> {
+        self.store.fail_one_in(0);
+        let config = self.config();
+        let boot = Box::pin(boot::boot(&self.ground, config));
+        self.runtime.block_on(boot)
+    }
+
+    pub(super) fn config(&mut self) -> boot::Config {
         let mut config = boot::Config {
             wal_segment_bytes: SEGMENT_BYTES,
             wal_budget_bytes: 4 * SEGMENT_BYTES,
@@ -199,6 +211,9 @@ impl World {
                 group_limit_bytes: GROUP_LIMIT_BYTES,
                 writes_in_flight: 4,
                 claims_budget_bytes: 1 << 30,
+                max_partitions: 1_000,
+                offsets_retention_ms: i64::MAX,
+                offsets_budget_bytes: 1 << 30,
                 history: HistorySettings {
                     ship_bytes: 24 * 1024,
                     ship_after_ms: 2_000,
@@ -210,6 +225,7 @@ impl World {
                     retention_check_ms: 1_000,
                     delete_after_ms: 5_000,
                     producer_expiry_ms: 86_400_000,
+                    producers_limit: 1_000,
                 },
             },
         };
@@ -217,8 +233,8 @@ impl World {
         config
     }
 
-    fn process(&mut self, log: Booted, started: Now) -> Process {
-        self.check_recovered_state(&log, started);
+    fn process(&mut self, log: Booted) -> Process {
+        self.check_recovered_state(&log);
         self.note(u64::from(log.epoch));
         let cold = ColdReader::new(self.ground.objects.clone(), log.files.clone(), 8);
         let mut process = Process {
@@ -226,6 +242,8 @@ impl World {
             cold,
             writes: Vec::new(),
             history: None,
+            upkeep: None,
+            done: Vec::new(),
             grow: Vec::new(),
             waiting: Vec::new(),
         };
@@ -234,7 +252,7 @@ impl World {
     }
 
     /// Invariant 10: recovery comes to the state that the log had.
-    fn check_recovered_state(&mut self, log: &Booted, started: Now) {
+    fn check_recovered_state(&mut self, log: &Booted) {
         let Found { last_lsn, .. } = log.found;
         self.images.retain(|lsn, _| *lsn <= last_lsn);
         let Some(image) = self.images.get(&last_lsn) else {
@@ -246,17 +264,15 @@ impl World {
             next = last_lsn;
             expected.last_lsn -= 1;
         }
-        let wall_ms = started.wall_ms;
+        // Retries in the middle of a start move the clock; the epoch's own time is not the question.
         let epoch = EpochStarted {
             epoch: log.epoch,
-            wall_ms,
+            log_time_ms: log.sequencer.state().log_time_ms,
         };
         expected
             .apply(next, &Entry::Meta(&Command::EpochStarted(epoch)))
             .unwrap();
         let found = log.sequencer.state().image();
-        // Retries in the middle of a start move the clock; the epoch's own time is not the question.
-        expected.log_time_ms = log.sequencer.state().log_time_ms;
         assert_eq!(
             expected.image(),
             found,
@@ -281,6 +297,11 @@ impl World {
                 Output::History(job) => {
                     assert!(process.history.is_none(), "one history job at a time");
                     process.history = Some(job);
+                }
+                Output::Drop(_) => {}
+                Output::Upkeep(job) => {
+                    assert!(process.upkeep.is_none(), "one job of upkeep at a time");
+                    process.upkeep = Some(job);
                 }
             }
         }
@@ -314,6 +335,17 @@ impl World {
     }
 
     pub(super) fn run_history(&mut self, process: &mut Process) {
+        self.do_history(process);
+        self.hear_of_jobs(process);
+    }
+
+    pub(super) fn run_upkeep(&mut self, process: &mut Process) {
+        self.do_upkeep(process);
+        self.hear_of_jobs(process);
+    }
+
+    /// Does the job at hand; the sequencer hears of it later.
+    pub(super) fn do_history(&mut self, process: &mut Process) {
         let Some(job) = process.history.take() else {
             return;
         };
@@ -322,8 +354,34 @@ impl World {
         // A process that died in the middle is noticed by whoever called.
         let Some(done) = done else { return };
         let done = done.unwrap_or_else(|error| panic!("history cannot go on: {error}"));
-        process.log.sequencer.take(done.into(), self.now());
-        self.drain(process);
+        process.done.push(done.into());
+    }
+
+    pub(super) fn do_upkeep(&mut self, process: &mut Process) {
+        let Some(job) = process.upkeep.take() else {
+            return;
+        };
+        let run = Box::pin(process.log.upkeep.run(*job));
+        let done = self.runtime.block_on(poll_until_dead(run, &self.store));
+        let Some(done) = done else { return };
+        let done = done.unwrap_or_else(|error| panic!("upkeep cannot go on: {error}"));
+        process.done.push(done.into());
+    }
+
+    /// Tells the sequencer of one job that has ended.
+    fn hear_of_a_job(&mut self, process: &mut Process) {
+        if !process.done.is_empty() {
+            let at = self.rng.below(process.done.len() as u64);
+            let done = process.done.swap_remove(usize::try_from(at).unwrap());
+            process.log.sequencer.take(done, self.now());
+            self.drain(process);
+        }
+    }
+
+    fn hear_of_jobs(&mut self, process: &mut Process) {
+        while !process.done.is_empty() {
+            self.hear_of_a_job(process);
+        }
     }
 
     fn step(&mut self, process: &mut Process) {
@@ -344,10 +402,19 @@ impl World {
                     self.store.die_after(self.rng.below(8));
                 }
                 if !self.weather.store_away || self.rng.chance(1, 20) {
-                    self.run_history(process);
+                    if self.rng.chance(2, 3) {
+                        self.do_history(process);
+                    } else {
+                        self.do_upkeep(process);
+                    }
+                }
+                // Both lanes go on by themselves: the ends come in any order, at once or late.
+                if self.rng.chance(1, 2) {
+                    self.hear_of_a_job(process);
                 }
             }
-            82..85 => {
+            82..84 => self.hear_of_a_job(process),
+            84..86 => {
                 if let Some(segment) = process.grow.pop() {
                     let full = self.weather.full_disk || self.rng.chance(1, 5);
                     let created = !full && process.log.files.create(segment, SEGMENT_BYTES).is_ok();
@@ -357,7 +424,7 @@ impl World {
                         .take(Input::Grown { segment, created }, self.now());
                 }
             }
-            85..93 => {
+            86..93 => {
                 let long = self.rng.chance(1, 8);
                 let ms = self.rng.below(if long { 6_000 } else { 120 });
                 self.clock.advance(Duration::from_millis(ms));
@@ -396,6 +463,7 @@ impl World {
                 self.complete_write(process, 0, true);
             }
             self.run_history(process);
+            self.run_upkeep(process);
             for segment in std::mem::take(&mut process.grow) {
                 let created = process.log.files.create(segment, SEGMENT_BYTES).is_ok();
                 process
@@ -436,6 +504,44 @@ impl World {
         }
         self.clock
             .advance(Duration::from_millis(self.rng.below(3_000)));
+        if self.rng.chance(1, 4) {
+            self.rot_the_newest_checkpoint();
+        }
+    }
+
+    /// Damages or removes an object that only the newest of two checkpoints needs. Says whether there
+    /// are two.
+    pub(super) fn rot_the_newest_checkpoint(&mut self) -> bool {
+        let store = self.store.inner();
+        let objects = Objects::new(store.clone(), "sim", Arc::new(self.clock.clone()));
+        let manifest = self.runtime.block_on(manifest::latest(&objects)).unwrap();
+        let Some((newest, previous)) =
+            manifest.and_then(|manifest| Some((manifest.checkpoint?, manifest.previous?)))
+        else {
+            return false;
+        };
+        let runs = newest
+            .runs
+            .iter()
+            .filter(|run| !previous.runs.contains(run));
+        let chunks: Vec<Key> = newest.keys().collect();
+        let keys: Vec<Key> = runs.map(|run| Key::Claims(*run)).chain(chunks).collect();
+        let key = *self.rng.pick(&keys).unwrap();
+        self.note(0x407);
+        let path = Path::from(format!("sim/{key}"));
+        // A damaged block of a run is found when it is read; a checkpoint does not replace it.
+        if matches!(key, Key::Claims(_)) || self.rng.chance(1, 3) {
+            self.runtime.block_on(store.delete(&path)).unwrap();
+        } else {
+            let bytes = objects.get_all(key, 1 << 30);
+            let mut bytes = self.runtime.block_on(bytes).unwrap().to_vec();
+            let at = self.rng.below(bytes.len() as u64);
+            bytes[usize::try_from(at).unwrap()] ^= 1 << self.rng.below(8);
+            self.runtime
+                .block_on(store.put(&path, bytes.into()))
+                .unwrap();
+        }
+        true
     }
 
     pub(super) fn topics(process: &Process) -> Vec<Arc<Topic>> {
