@@ -265,7 +265,6 @@ fn options(config: &Config) -> Result<Options, Failure> {
         ..HistorySettings::default()
     };
     Ok(Options {
-        data: data.clone(),
         wal_segment_bytes: log.wal_segment_bytes,
         wal_budget_bytes: log.wal_budget_bytes,
         writes_in_flight: log.writes_in_flight,
@@ -273,6 +272,7 @@ fn options(config: &Config) -> Result<Options, Failure> {
         claims_budget_bytes: log.claims_budget_bytes,
         history,
         kafka,
+        ..Options::new(data)
     })
 }
 
