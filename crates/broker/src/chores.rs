@@ -29,14 +29,14 @@ pub(crate) trait Lane: Send + 'static {
     type Done: Into<Input>;
 
     /// Does one job. An error stops the process.
-    fn job(&mut self, job: Self::Job) -> impl Future<Output = Result<Self::Done, Fatal>>;
+    fn job(&self, job: Self::Job) -> impl Future<Output = Result<Self::Done, Fatal>>;
 }
 
 impl Lane for HistoryRunner {
     type Job = HistoryJob;
     type Done = crate::sequencer::Done;
 
-    async fn job(&mut self, job: HistoryJob) -> Result<Self::Done, Fatal> {
+    async fn job(&self, job: HistoryJob) -> Result<Self::Done, Fatal> {
         self.run(job).await
     }
 }
@@ -45,7 +45,7 @@ impl Lane for UpkeepRunner {
     type Job = upkeep::Job;
     type Done = upkeep::Done;
 
-    async fn job(&mut self, job: upkeep::Job) -> Result<Self::Done, Fatal> {
+    async fn job(&self, job: upkeep::Job) -> Result<Self::Done, Fatal> {
         self.run(job).await
     }
 }

@@ -24,12 +24,14 @@ use crate::wal::{self, GroupPlace, RecordKind, SegmentFiles};
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Stores objects and checkpoints.
+#[derive(Clone)]
 pub struct HistoryRunner {
     common: Arc<Common>,
     files: Arc<SegmentFiles>,
 }
 
 /// Does upkeep.
+#[derive(Clone)]
 pub struct UpkeepRunner {
     common: Arc<Common>,
 }
@@ -78,7 +80,7 @@ impl UpkeepRunner {
     ///
     /// # Errors
     /// What cannot pass: another writer.
-    pub async fn run(&mut self, job: upkeep::Job) -> Result<upkeep::Done, Fatal> {
+    pub async fn run(&self, job: upkeep::Job) -> Result<upkeep::Done, Fatal> {
         let common = &self.common;
         let manifest = common.manifest.load_full();
         let context = upkeep::Context {
@@ -106,7 +108,7 @@ impl HistoryRunner {
     ///
     /// # Errors
     /// What cannot pass: another writer, damaged data.
-    pub async fn run(&mut self, job: HistoryJob) -> Result<Done, Fatal> {
+    pub async fn run(&self, job: HistoryJob) -> Result<Done, Fatal> {
         match job {
             HistoryJob::Ship(job) => self.ship(job).await,
             HistoryJob::Checkpoint(job) => self.checkpoint(job).await,

@@ -6,6 +6,7 @@
 
 mod disk;
 mod env;
+mod jobs;
 mod leaps;
 mod model;
 mod offsets;

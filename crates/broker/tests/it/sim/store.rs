@@ -28,6 +28,8 @@ struct Faults {
     die_after: Option<u64>,
     /// Requests that fail before the store is there.
     away_for: u64,
+    /// Requests may be kept waiting.
+    pauses: bool,
 }
 
 /// A store that outlives the process.
@@ -56,6 +58,7 @@ impl SimStore {
                 one_in: 0,
                 die_after: None,
                 away_for: 0,
+                pauses: false,
             })),
             dead: Arc::default(),
         }
@@ -64,6 +67,16 @@ impl SimStore {
     /// Lets one request in `one_in` fail; 0 for none.
     pub(super) fn fail_one_in(&self, one_in: u64) {
         self.faults.lock().unwrap().one_in = one_in;
+    }
+
+    /// Lets requests wait for the next poll, some of them, or none.
+    pub(super) fn pause(&self, pauses: bool) {
+        self.faults.lock().unwrap().pauses = pauses;
+    }
+
+    fn waits(&self) -> bool {
+        let mut faults = self.faults.lock().unwrap();
+        faults.pauses && faults.rng.chance(1, 3)
     }
 
     /// Lets the next `requests` fail.
@@ -117,6 +130,9 @@ impl SimStore {
     }
 
     async fn through<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.waits() {
+            futures::pending!();
+        }
         match self.fate() {
             Fate::Good => request.await,
             Fate::FailsBefore => Err(failure()),

@@ -21,6 +21,7 @@ use tidegate_broker::wal::{FinishedWrite, SegmentId, file_name};
 
 use super::disk::SimDisk;
 use super::env::{Rng, SimClock, SimRandom};
+use super::jobs::UnderWay;
 use super::model::Model;
 use super::senders::{Producer, Waiting};
 use super::store::SimStore;
@@ -46,6 +47,7 @@ pub(super) struct Process {
     pub(super) writes: Vec<FinishedWrite>,
     pub(super) history: Option<Box<HistoryJob>>,
     pub(super) upkeep: Option<Box<upkeep::Job>>,
+    pub(super) under_way: Vec<UnderWay>,
     /// Jobs that have ended, and the sequencer has not heard of it.
     pub(super) done: Vec<Input>,
     pub(super) grow: Vec<SegmentId>,
@@ -243,6 +245,7 @@ impl World {
             writes: Vec::new(),
             history: None,
             upkeep: None,
+            under_way: Vec::new(),
             done: Vec::new(),
             grow: Vec::new(),
             waiting: Vec::new(),
@@ -334,56 +337,6 @@ impl World {
         self.drain(process);
     }
 
-    pub(super) fn run_history(&mut self, process: &mut Process) {
-        self.do_history(process);
-        self.hear_of_jobs(process);
-    }
-
-    pub(super) fn run_upkeep(&mut self, process: &mut Process) {
-        self.do_upkeep(process);
-        self.hear_of_jobs(process);
-    }
-
-    /// Does the job at hand; the sequencer hears of it later.
-    pub(super) fn do_history(&mut self, process: &mut Process) {
-        let Some(job) = process.history.take() else {
-            return;
-        };
-        let run = Box::pin(process.log.runner.run(*job));
-        let done = self.runtime.block_on(poll_until_dead(run, &self.store));
-        // A process that died in the middle is noticed by whoever called.
-        let Some(done) = done else { return };
-        let done = done.unwrap_or_else(|error| panic!("history cannot go on: {error}"));
-        process.done.push(done.into());
-    }
-
-    pub(super) fn do_upkeep(&mut self, process: &mut Process) {
-        let Some(job) = process.upkeep.take() else {
-            return;
-        };
-        let run = Box::pin(process.log.upkeep.run(*job));
-        let done = self.runtime.block_on(poll_until_dead(run, &self.store));
-        let Some(done) = done else { return };
-        let done = done.unwrap_or_else(|error| panic!("upkeep cannot go on: {error}"));
-        process.done.push(done.into());
-    }
-
-    /// Tells the sequencer of one job that has ended.
-    fn hear_of_a_job(&mut self, process: &mut Process) {
-        if !process.done.is_empty() {
-            let at = self.rng.below(process.done.len() as u64);
-            let done = process.done.swap_remove(usize::try_from(at).unwrap());
-            process.log.sequencer.take(done, self.now());
-            self.drain(process);
-        }
-    }
-
-    fn hear_of_jobs(&mut self, process: &mut Process) {
-        while !process.done.is_empty() {
-            self.hear_of_a_job(process);
-        }
-    }
-
     fn step(&mut self, process: &mut Process) {
         match self.rng.below(100) {
             0..28 => self.send_append(process),
@@ -402,18 +355,24 @@ impl World {
                     self.store.die_after(self.rng.below(8));
                 }
                 if !self.weather.store_away || self.rng.chance(1, 20) {
-                    if self.rng.chance(2, 3) {
-                        self.do_history(process);
-                    } else {
-                        self.do_upkeep(process);
+                    match self.rng.below(4) {
+                        0 | 1 => self.begin_history(process),
+                        2 => self.begin_upkeep(process),
+                        _ => {}
                     }
+                    self.go_on_with_a_job(process);
                 }
-                // Both lanes go on by themselves: the ends come in any order, at once or late.
+                // Both lanes go on by themselves: their ends come in any order, at once or late.
                 if self.rng.chance(1, 2) {
                     self.hear_of_a_job(process);
                 }
             }
-            82..84 => self.hear_of_a_job(process),
+            82..84 => {
+                if !self.weather.store_away {
+                    self.go_on_with_a_job(process);
+                }
+                self.hear_of_a_job(process);
+            }
             84..86 => {
                 if let Some(segment) = process.grow.pop() {
                     let full = self.weather.full_disk || self.rng.chance(1, 5);
@@ -426,7 +385,10 @@ impl World {
             }
             86..93 => {
                 let long = self.rng.chance(1, 8);
-                let ms = self.rng.below(if long { 6_000 } else { 120 });
+                let mut ms = self.rng.below(if long { 6_000 } else { 120 });
+                if self.rng.chance(1, 60) {
+                    ms += 3_600_000;
+                }
                 self.clock.advance(Duration::from_millis(ms));
                 if self.weather.wild_clock && self.rng.chance(1, 6) {
                     self.set_wall_clock();
