@@ -43,6 +43,8 @@ pub struct HistorySettings {
     pub retention_check_ms: u64,
     /// How long an object outlives its last reference.
     pub delete_after_ms: i64,
+    /// The least that rewriting an object must free to be worth another one.
+    pub rewrite_dead_bytes: u64,
     /// Kafka's `producer.id.expiration.ms`.
     pub producer_expiry_ms: i64,
     /// How many producers are remembered, each counted once for every partition it writes to. One takes
@@ -62,6 +64,7 @@ impl Default for HistorySettings {
             claims_in_memory_bytes: 64 * 1024 * 1024,
             retention_check_ms: 300_000,
             delete_after_ms: 900_000,
+            rewrite_dead_bytes: 1024 * 1024,
             producer_expiry_ms: 86_400_000,
             producers_limit: 500_000,
         }
@@ -194,7 +197,7 @@ impl History {
             .map(|group| u64::from(group.place.len))
             .sum();
         Self {
-            upkeep: upkeep::Upkeep::new(settings.delete_after_ms),
+            upkeep: upkeep::Upkeep::new(settings.delete_after_ms, settings.rewrite_dead_bytes),
             upkeep_at_ms: now.elapsed_ms,
             upkeep_in_flight: None,
             settings,

@@ -88,6 +88,7 @@ const AGAIN_AFTER_MS: u64 = 3_600_000;
 #[derive(Debug, Default)]
 pub struct Upkeep {
     delete_after_ms: i64,
+    rewrite_dead_bytes: u64,
     /// What the two kept checkpoints do not refer to, the newer first. Empty until this process has
     /// stored two: what earlier ones refer to is not known here.
     unreferenced: [BTreeSet<ObjectName>; 2],
@@ -101,9 +102,10 @@ pub struct Upkeep {
 
 impl Upkeep {
     /// Makes a plan for a process that has stored no checkpoint yet.
-    pub fn new(delete_after_ms: i64) -> Self {
+    pub fn new(delete_after_ms: i64, rewrite_dead_bytes: u64) -> Self {
         Self {
             delete_after_ms,
+            rewrite_dead_bytes,
             ..Self::default()
         }
     }
@@ -149,7 +151,7 @@ impl Upkeep {
             });
         }
         self.tried.retain(|_, tried_ms| recent(*tried_ms));
-        let old = rewrite::candidate(extents, &self.tried)?;
+        let old = rewrite::candidate(extents, self.rewrite_dead_bytes, &self.tried)?;
         self.tried.insert(old, now.elapsed_ms);
         let live = extents
             .partitions()

@@ -13,16 +13,14 @@ use crate::object::l0::{self, L0Body, L0Head, L0Kind, L0Record, ObjectExtent};
 use crate::object::{Key, ObjectError, Objects};
 use crate::state::extents::{Extent, Extents, ObjectName};
 
-/// The least that a rewrite must free to be worth an object.
-const LEAST_DEAD_BYTES: u64 = 1024 * 1024;
-
 /// How much is read at once. An object is at most some 70 MiB, and less than half of it is live.
 const READ_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Picks the object whose rewriting frees most: more than half dead, but not wholly, and not among
-/// `except`.
+/// Picks the object whose rewriting frees most, `least_dead_bytes` at least: more than half dead, but
+/// not wholly, and not among `except`.
 pub(super) fn candidate(
     extents: &Extents,
+    least_dead_bytes: u64,
     except: &BTreeMap<ObjectName, u64>,
 ) -> Option<ObjectName> {
     let dead = |name: &ObjectName| {
@@ -36,7 +34,7 @@ pub(super) fn candidate(
             let dead = dead(name);
             usage.live_bytes > 0
                 && dead > usage.live_bytes
-                && dead >= LEAST_DEAD_BYTES
+                && dead >= least_dead_bytes
                 && !except.contains_key(name)
         })
         .map(|(name, _)| *name)

@@ -47,7 +47,7 @@ impl World {
             extents: Extents::default(),
             manifest: Manifest::first([1; 16], [0; 16]),
             kept: Vec::new(),
-            upkeep: Upkeep::new(DELAY_MS),
+            upkeep: Upkeep::new(DELAY_MS, 1024 * 1024),
             runs: Arc::default(),
             batches: BTreeMap::new(),
             next_offset: BTreeMap::new(),

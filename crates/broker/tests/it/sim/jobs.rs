@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use tidegate_broker::history::Fatal;
-use tidegate_broker::sequencer::Input;
+use tidegate_broker::sequencer::{self, Input};
+use tidegate_broker::upkeep;
 
 use super::world::{Process, World};
 
@@ -69,6 +70,7 @@ impl World {
         if !process.done.is_empty() {
             let at = self.rng.below(process.done.len() as u64);
             let done = process.done.swap_remove(usize::try_from(at).unwrap());
+            *self.jobs_done.entry(kind_of(&done)).or_default() += 1;
             process.log.sequencer.take(done, self.now());
             self.drain(process);
         }
@@ -79,5 +81,17 @@ impl World {
         while !process.done.is_empty() {
             self.hear_of_a_job(process);
         }
+    }
+}
+
+fn kind_of(done: &Input) -> &'static str {
+    match done {
+        Input::HistoryDone(sequencer::Done::Shipped { .. }) => "shipped",
+        Input::HistoryDone(sequencer::Done::Checkpointed { .. }) => "checkpointed",
+        Input::UpkeepDone(upkeep::Done::Collected { objects }) if objects.is_empty() => "listed",
+        Input::UpkeepDone(upkeep::Done::Collected { .. }) => "collected",
+        Input::UpkeepDone(upkeep::Done::Rewritten { .. }) => "rewritten",
+        Input::UpkeepDone(upkeep::Done::ClaimsMerged { .. }) => "merged",
+        _ => "no job",
     }
 }

@@ -16,6 +16,7 @@ mod senders;
 mod store;
 mod world;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use self::world::{Plant, World};
@@ -63,6 +64,34 @@ fn one_seed_gives_one_trace() {
         assert_eq!(run(seed, None), run(seed, None), "seed {seed}");
     }
     assert_ne!(run(1, None), run(2, None));
+}
+
+/// What no seed does, no seed proves.
+#[test]
+fn the_seeds_do_every_kind_of_job() {
+    let mut done: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..40 {
+        let mut world = World::new(seed, None);
+        for life in 0..LIVES {
+            world.live(life + 1 == LIVES);
+        }
+        for (kind, times) in world.jobs_done {
+            *done.entry(kind).or_default() += times;
+        }
+    }
+    eprintln!("{done:?}");
+    for kind in [
+        "shipped",
+        "checkpointed",
+        "collected",
+        "rewritten",
+        "merged",
+    ] {
+        assert!(
+            done.get(kind).is_some_and(|times| *times >= 10),
+            "{kind}: {done:?}"
+        );
+    }
 }
 
 /// Plants a bug and runs seeds until the checker sees it; none may need many.

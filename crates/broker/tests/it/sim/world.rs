@@ -82,6 +82,8 @@ pub(super) struct World {
     pub(super) images: BTreeMap<u64, Image>,
     pub(super) next_number: u64,
     pub(super) next_commit: i64,
+    /// How often each kind of job came to its end.
+    pub(super) jobs_done: BTreeMap<&'static str, u64>,
     pub(super) trace: u64,
 }
 
@@ -122,6 +124,7 @@ impl World {
             images: BTreeMap::new(),
             next_number: 1,
             next_commit: 1,
+            jobs_done: BTreeMap::new(),
             trace: seed,
             rng,
         }
@@ -226,6 +229,7 @@ impl World {
                     claims_in_memory_bytes: 2_000,
                     retention_check_ms: 1_000,
                     delete_after_ms: 5_000,
+                    rewrite_dead_bytes: 2_000,
                     producer_expiry_ms: 86_400_000,
                     producers_limit: 1_000,
                 },
