@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::explain::Explained;
 use crate::load::Document;
 use crate::path::Path;
-use crate::schema::json::JsonSchema;
+use crate::schema::Schema;
 use crate::units::{ByteSize, Duration};
 
 /// Declares an enum of words, each as it stands in a contract file.
@@ -114,6 +114,10 @@ words! {
     SchemaFormat {
         /// JSON Schema, draft-07 or 2020-12.
         Json = "json",
+        /// Apache Avro.
+        Avro = "avro",
+        /// Protocol Buffers.
+        Protobuf = "protobuf",
     }
 }
 
@@ -303,8 +307,8 @@ pub struct SchemaRules {
     pub format: SchemaFormat,
     /// The file as written, with its pointer.
     pub file: String,
-    /// The schema, compiled on first use.
-    pub json: JsonSchema,
+    /// The schema itself.
+    pub schema: Schema,
 }
 
 /// The record's key.
