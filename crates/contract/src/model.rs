@@ -122,6 +122,36 @@ words! {
 }
 
 words! {
+    /// What a new version of a schema owes the earlier ones (Confluent Schema Registry).
+    Compatibility {
+        /// Nothing.
+        None = "NONE",
+        /// Its readers read what was written under the last one.
+        Backward = "BACKWARD",
+        /// Its readers read what was written under any earlier one.
+        BackwardTransitive = "BACKWARD_TRANSITIVE",
+        /// Readers of the last one read what is written under it.
+        Forward = "FORWARD",
+        /// Readers of any earlier one read what is written under it.
+        ForwardTransitive = "FORWARD_TRANSITIVE",
+        /// Both ways with the last one.
+        Full = "FULL",
+        /// Both ways with any earlier one.
+        FullTransitive = "FULL_TRANSITIVE",
+    }
+}
+
+words! {
+    /// How the compatibility of JSON Schemas is judged (Confluent Schema Registry).
+    CompatibilityPolicy {
+        /// By what any document could hold: an open object may hold any new property already.
+        Strict = "STRICT",
+        /// By what people mean: nobody wrote a property before it was declared.
+        Lenient = "LENIENT",
+    }
+}
+
+words! {
     /// What becomes of an event whose data lacks the key.
     MissingKey {
         /// The record has no key and stands in no order with others.

@@ -21,15 +21,11 @@ const BASE_URI: &str = "tidegate:///";
 
 /// A schema file, parsed and checked; shared by the contracts that point into it.
 pub(crate) struct SchemaFile {
-    name: String,
-    draft: Draft,
+    pub(crate) name: String,
+    pub(crate) draft: Draft,
     registry: Registry<'static>,
     /// The file's own text and those it refers to, by path.
-    #[expect(
-        dead_code,
-        reason = "read by the compatibility checker that comes next"
-    )]
-    documents: HashMap<String, Arc<Value>>,
+    pub(crate) documents: HashMap<String, Arc<Value>>,
 }
 
 impl SchemaFile {
@@ -162,9 +158,11 @@ impl jsonschema::Retrieve for Nowhere {
 /// The schema of one contract: a place in a file, compiled on first use.
 #[derive(Debug)]
 pub struct JsonSchema {
-    file: Arc<SchemaFile>,
+    pub(crate) file: Arc<SchemaFile>,
     /// A URI fragment: `#`, then perhaps a JSON Pointer.
     fragment: String,
+    /// What the fragment was made of.
+    pub(crate) pointer: String,
     compiled: OnceLock<Result<Validator<Data>, SchemaError>>,
 }
 
@@ -184,6 +182,7 @@ impl JsonSchema {
         Ok(Self {
             file,
             fragment,
+            pointer: pointer.to_owned(),
             compiled: OnceLock::new(),
         })
     }

@@ -4,6 +4,7 @@
 //! old one is `compatibility`. Everything here is bounded: schemas and data come from strangers.
 
 pub mod avro;
+pub mod compatibility;
 mod data;
 mod error;
 pub mod json;

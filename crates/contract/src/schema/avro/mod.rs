@@ -53,19 +53,11 @@ pub(crate) enum Node {
 pub(crate) struct Name {
     pub(crate) full: String,
     /// Full names.
-    #[expect(
-        dead_code,
-        reason = "read by the compatibility checker that comes next"
-    )]
     pub(crate) aliases: Vec<String>,
 }
 
 impl Name {
     /// Returns the name without its namespace.
-    #[expect(
-        dead_code,
-        reason = "read by the compatibility checker that comes next"
-    )]
     pub(crate) fn short(&self) -> &str {
         self.full.rsplit('.').next().unwrap_or_default()
     }
@@ -75,10 +67,6 @@ impl Name {
 pub(crate) struct Enum {
     pub(crate) name: Name,
     pub(crate) symbols: Vec<String>,
-    #[expect(
-        dead_code,
-        reason = "read by the compatibility checker that comes next"
-    )]
     pub(crate) default: Option<String>,
 }
 
@@ -92,10 +80,6 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) name: String,
-    #[expect(
-        dead_code,
-        reason = "read by the compatibility checker that comes next"
-    )]
     pub(crate) aliases: Vec<String>,
     pub(crate) default: Option<Value>,
     pub(crate) node: NodeId,
@@ -150,6 +134,11 @@ pub struct AvroSchema {
 }
 
 impl AvroFile {
+    /// Returns the named type of this full name.
+    pub(crate) fn named_node(&self, name: &str) -> Option<NodeId> {
+        self.named.get(name).copied()
+    }
+
     /// Parses a schema file and those that it needs.
     pub(crate) fn parse(
         name: &str,

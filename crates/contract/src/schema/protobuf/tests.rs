@@ -73,8 +73,8 @@ fn json_data_is_checked_by_the_rules_of_protojson() {
         "#/data/order_id must be called `orderId` (schema:fields)",
     );
     check(
-        json!({"oderId": "a"}),
-        "#/data/oderId is no field of this message (schema:fields)",
+        json!({"orderIdx": "a"}),
+        "#/data/orderIdx is no field of this message (schema:fields)",
     );
     check(
         json!({"orderId": 5}),
