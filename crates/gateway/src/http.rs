@@ -1,4 +1,4 @@
-//! Joins the rooms' routers into the two doors the gateway opens: events and API, and operations.
+//! Joins the rooms' routers into the doors the gateway opens: events and API, schema registry, operations.
 //!
 //! Limits of single requests are the rooms' matter; those of connections are in `server.rs`.
 
@@ -19,7 +19,7 @@ use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 use crate::server::serve;
-use crate::{ingress, query};
+use crate::{ingress, query, registry};
 
 /// Prometheus asks for this form by name.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,6 +39,19 @@ pub async fn serve_http(
         shutdown.await;
         draining.start_draining();
     };
+    serve(listener, router, gateway, shutdown).await
+}
+
+/// Serves the schema registry, as clients of Confluent's know it.
+///
+/// # Errors
+/// The listener failed for good.
+pub async fn serve_registry(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let router = registry::routes::router(Arc::clone(&gateway));
     serve(listener, router, gateway, shutdown).await
 }
 

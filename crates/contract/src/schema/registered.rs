@@ -146,6 +146,24 @@ mod tests {
     }
 
     #[test]
+    fn a_compiled_protobuf_file_is_a_schema_too() {
+        use base64::Engine as _;
+        use prost_reflect::prost::Message as _;
+
+        let compiled = |name: &str, text: &str| {
+            let file = protox::file::File::from_source(name, text).unwrap();
+            let bytes = file.file_descriptor_proto().encode_to_vec();
+            base64::engine::general_purpose::STANDARD.encode(bytes)
+        };
+        let line = compiled("line.proto", "syntax = \"proto3\"; message Line {}");
+        let order = "syntax = \"proto3\"; import \"line.proto\"; message Order { Line line = 1; }";
+        let order = compiled("order.proto", order);
+        parse(SchemaFormat::Protobuf, &order, &[("line.proto", &line)]).unwrap();
+        parse(SchemaFormat::Protobuf, &order, &[]).unwrap_err();
+        parse(SchemaFormat::Protobuf, "bm90IG9uZQ==", &[]).unwrap_err();
+    }
+
+    #[test]
     fn references_are_found_by_their_names() {
         let line = r#"{"type":"record","name":"Line","namespace":"shop","fields":[{"name":"money","type":{"type":"fixed","name":"Money","size":8}}]}"#;
         let order = r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"line","type":"Line"},{"name":"total","type":"shop.Money"}]}"#;

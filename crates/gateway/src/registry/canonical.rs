@@ -85,7 +85,16 @@ impl<'n> Name<'n> {
 
 /// What a schema's keys mean by themselves; all others are properties.
 const TYPE_KEYS: &[&str] = &[
-    "type", "name", "namespace", "doc", "fields", "symbols", "size", "items", "values", "aliases",
+    "type",
+    "name",
+    "namespace",
+    "doc",
+    "fields",
+    "symbols",
+    "size",
+    "items",
+    "values",
+    "aliases",
 ];
 const FIELD_KEYS: &[&str] = &["name", "type", "doc", "default", "order", "aliases"];
 
@@ -105,7 +114,10 @@ fn is_enum_default(kind: &str, key: &str) -> bool {
 fn plain(value: &Value, space: &str, known: &mut HashSet<String>) -> Value {
     match value {
         Value::String(name) => reference(name, space, known),
-        Value::Array(branches) => branches.iter().map(|one| plain(one, space, known)).collect(),
+        Value::Array(branches) => branches
+            .iter()
+            .map(|one| plain(one, space, known))
+            .collect(),
         Value::Object(keys) => plain_object(keys, space, known),
         other => other.clone(),
     }
@@ -158,7 +170,9 @@ fn plain_object(keys: &Map<String, Value>, space: &str, known: &mut HashSet<Stri
         "record" | "error" => {
             let fields = keys.get("fields").and_then(Value::as_array);
             let fields = fields.into_iter().flatten();
-            let fields: Value = fields.map(|field| plain_field(field, inside, known)).collect();
+            let fields: Value = fields
+                .map(|field| plain_field(field, inside, known))
+                .collect();
             out.insert("fields".to_owned(), fields);
         }
         "enum" => {
@@ -199,7 +213,9 @@ fn plain_object(keys: &Map<String, Value>, space: &str, known: &mut HashSet<Stri
 fn aliases(keys: &Map<String, Value>, space: &str) -> Option<Vec<String>> {
     let aliases = keys.get("aliases")?.as_array()?;
     let names = aliases.iter().filter_map(Value::as_str);
-    let names: Vec<_> = names.map(|name| Name::resolve(name, space).full()).collect();
+    let names: Vec<_> = names
+        .map(|name| Name::resolve(name, space).full())
+        .collect();
     (!names.is_empty()).then_some(names)
 }
 
@@ -231,7 +247,10 @@ fn normal(value: &Value, space: &str, known: &mut HashSet<String>) -> Value {
             Some(name) => Name::resolve(name, space).full().into(),
             None => value.clone(),
         },
-        Value::Array(branches) => branches.iter().map(|one| normal(one, space, known)).collect(),
+        Value::Array(branches) => branches
+            .iter()
+            .map(|one| normal(one, space, known))
+            .collect(),
         Value::Object(keys) => normal_object(keys, space, known),
         other => other.clone(),
     }
@@ -260,7 +279,9 @@ fn normal_object(keys: &Map<String, Value>, space: &str, known: &mut HashSet<Str
         "record" | "error" => {
             let fields = keys.get("fields").and_then(Value::as_array);
             let fields = fields.into_iter().flatten();
-            let fields: Value = fields.map(|field| normal_field(field, inside, known)).collect();
+            let fields: Value = fields
+                .map(|field| normal_field(field, inside, known))
+                .collect();
             out.insert("fields".to_owned(), fields);
         }
         "enum" | "fixed" => {
@@ -289,7 +310,9 @@ fn normal_object(keys: &Map<String, Value>, space: &str, known: &mut HashSet<Str
         }
     }
     if named {
-        let doc = keys.get("doc").filter(|doc| doc.as_str().is_some_and(|doc| !doc.is_empty()));
+        let doc = keys
+            .get("doc")
+            .filter(|doc| doc.as_str().is_some_and(|doc| !doc.is_empty()));
         if let Some(doc) = doc {
             out.insert("doc".to_owned(), doc.clone());
         }
@@ -319,12 +342,19 @@ fn normal_field(field: &Value, space: &str, known: &mut HashSet<String>) -> Valu
     let value = |key: &str| keys.get(key).cloned().unwrap_or_default();
     out.insert("name".to_owned(), value("name"));
     out.insert("type".to_owned(), normal(&value("type"), space, known));
-    let order = keys.get("order").and_then(Value::as_str).unwrap_or("ascending");
+    let order = keys
+        .get("order")
+        .and_then(Value::as_str)
+        .unwrap_or("ascending");
     out.insert("order".to_owned(), order.to_ascii_uppercase().into());
     if let Some(doc) = keys.get("doc").filter(|doc| doc.is_string()) {
         out.insert("doc".to_owned(), doc.clone());
     }
-    let aliases = keys.get("aliases").and_then(Value::as_array).into_iter().flatten();
+    let aliases = keys
+        .get("aliases")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let mut aliases: Vec<_> = aliases.filter_map(Value::as_str).collect();
     if !aliases.is_empty() {
         aliases.sort_unstable();

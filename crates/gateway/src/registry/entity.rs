@@ -26,11 +26,20 @@ fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct Metadata {
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub(crate) tags: BTreeMap<String, BTreeSet<String>>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub(crate) properties: BTreeMap<String, String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeSet::is_empty"
+    )]
     pub(crate) sensitive: BTreeSet<String>,
 }
 
@@ -87,9 +96,15 @@ pub(crate) struct Rule {
     pub(crate) mode: Option<String>,
     #[serde(rename = "type", skip_serializing_if = "is_empty")]
     pub(crate) rule_type: Option<String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeSet::is_empty"
+    )]
     pub(crate) tags: BTreeSet<String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub(crate) params: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "is_empty")]
     pub(crate) expr: Option<String>,
@@ -163,7 +178,11 @@ impl RuleSet {
                 if rule.rule_type.as_deref().is_none_or(str::is_empty) {
                     return Err(format!("Missing rule type for rule '{name}'"));
                 }
-                if !rule.mode.as_deref().is_none_or(|mode| modes.contains(&mode)) {
+                if !rule
+                    .mode
+                    .as_deref()
+                    .is_none_or(|mode| modes.contains(&mode))
+                {
                     return Err(format!("{what} rules can only be {}", modes.join(", ")));
                 }
             }

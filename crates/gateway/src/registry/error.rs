@@ -46,15 +46,15 @@ impl Error {
     }
 
     pub(crate) fn subject_soft_deleted(subject: &str) -> Self {
-        let message =
-            format!("Subject '{subject}' was soft deleted.Set permanent=true to delete permanently");
+        let message = format!(
+            "Subject '{subject}' was soft deleted.Set permanent=true to delete permanently"
+        );
         Self::new(404, 40404, message)
     }
 
     pub(crate) fn subject_not_soft_deleted(subject: &str) -> Self {
-        let message = format!(
-            "Subject '{subject}' was not deleted first before being permanently deleted"
-        );
+        let message =
+            format!("Subject '{subject}' was not deleted first before being permanently deleted");
         Self::new(404, 40405, message)
     }
 

@@ -134,7 +134,12 @@ mod tests {
         assert_eq!(Name::parse(":.eu:a").beside("b"), ":.eu:b");
         assert_eq!(Name::parse(":.eu:a").beside(":.us:b"), ":.us:b");
         assert_eq!(Name::parse("a").beside("b"), "b");
-        for (path, expected) in [("eu", ":.eu:"), (".eu", ":.eu:"), (":.eu:", ":.eu:"), (".", "")] {
+        for (path, expected) in [
+            ("eu", ":.eu:"),
+            (".eu", ":.eu:"),
+            (":.eu:", ":.eu:"),
+            (".", ""),
+        ] {
             assert_eq!(context_of_path(path).as_deref(), Some(expected));
         }
         assert!(has_prefix(":.eu:orders", ":*:ord") && has_prefix("orders", ":*:"));

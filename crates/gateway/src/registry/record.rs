@@ -134,7 +134,11 @@ pub(crate) struct SchemaValue {
     /// Older records leave it out for Avro.
     #[serde(default = "avro")]
     pub(crate) schema_type: String,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "nullable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub(crate) references: Vec<Reference>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) metadata: Option<Metadata>,
@@ -195,15 +199,26 @@ struct ContextValue<'a> {
 pub(crate) enum Change {
     Schema(SchemaValue),
     /// A version is gone for good.
-    NoSchema { subject: String, version: i32 },
+    NoSchema {
+        subject: String,
+        version: i32,
+    },
     /// `None` takes it back, as below.
     Config(Option<String>, Option<super::entity::Config>),
     Mode(Option<String>, Option<super::entity::Mode>),
     /// All versions up to this one are deleted softly.
-    DeleteSubject { subject: String, version: i32 },
+    DeleteSubject {
+        subject: String,
+        version: i32,
+    },
     /// What was deleted softly is forgotten.
-    ClearSubject { subject: Option<String> },
-    Context { context: String, exists: bool },
+    ClearSubject {
+        subject: Option<String>,
+    },
+    Context {
+        context: String,
+        exists: bool,
+    },
     Nothing,
 }
 

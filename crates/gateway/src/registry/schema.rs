@@ -45,9 +45,10 @@ pub(crate) fn parse(
         "PROTOBUF" => SchemaFormat::Protobuf,
         other => return Err(format!("Invalid schema type {other}")),
     };
-    let details = |problem: String| format!("Invalid schema of type {schema_type}, details: {problem}");
-    let schema = Schema::registered(format, text, references)
-        .map_err(|error| details(error.to_string()))?;
+    let details =
+        |problem: String| format!("Invalid schema of type {schema_type}, details: {problem}");
+    let schema =
+        Schema::registered(format, text, references).map_err(|error| details(error.to_string()))?;
     let canonical = match format {
         SchemaFormat::Avro => canonical::avro(text, normalize),
         SchemaFormat::Json => canonical::json(text, normalize),
@@ -60,16 +61,21 @@ pub(crate) fn parse(
 /// Says why a schema may not follow earlier ones, oldest first, as the settings ask; in the form in
 /// which Confluent's registry gives its reasons. Nothing if it may.
 pub(crate) fn incompatibilities(config: &Config, new: &Parsed, earlier: &[Earlier]) -> Vec<String> {
-    let level = config.compatibility_level.as_deref().unwrap_or(DEFAULT_LEVEL);
+    let level = config
+        .compatibility_level
+        .as_deref()
+        .unwrap_or(DEFAULT_LEVEL);
     // What another registry wrote and is unknown here must not pass as compatible.
-    let Some(asked) = Compatibility::parse(level) else {
-        return vec![format!("{{errorType:'UNKNOWN_LEVEL', description:'{level}'}}")];
+    let Ok(asked) = level.parse::<Compatibility>() else {
+        return vec![format!(
+            "{{errorType:'UNKNOWN_LEVEL', description:'{level}'}}"
+        )];
     };
     let policy = match config.compatibility_policy.as_deref() {
         None => CompatibilityPolicy::Strict,
-        Some(policy) => match CompatibilityPolicy::parse(policy) {
-            Some(policy) => policy,
-            None => {
+        Some(policy) => match policy.parse::<CompatibilityPolicy>() {
+            Ok(policy) => policy,
+            Err(_) => {
                 let message = format!("{{errorType:'UNKNOWN_POLICY', description:'{policy}'}}");
                 return vec![message];
             }
@@ -95,7 +101,9 @@ pub(crate) fn incompatibilities(config: &Config, new: &Parsed, earlier: &[Earlie
         let old = &earlier[first.earlier];
         messages.push(format!("{{oldSchemaVersion: {}}}", old.version));
         messages.push(format!("{{oldSchema: '{}'}}", old.parsed.canonical));
-        messages.push(format!("{{validateFields: 'false', compatibility: '{level}'}}"));
+        messages.push(format!(
+            "{{validateFields: 'false', compatibility: '{level}'}}"
+        ));
     }
     messages
 }
@@ -103,11 +111,12 @@ pub(crate) fn incompatibilities(config: &Config, new: &Parsed, earlier: &[Earlie
 /// Whether a level is one.
 pub(crate) fn level_of(text: &str) -> Option<String> {
     let level = text.to_ascii_uppercase();
-    Compatibility::parse(&level).map(|_| level)
+    level.parse::<Compatibility>().is_ok().then_some(level)
 }
 
 /// Whether a policy is one that is enforced.
 pub(crate) fn policy_of(text: &str) -> Option<String> {
     let policy = text.to_ascii_uppercase();
-    CompatibilityPolicy::parse(&policy).map(|_| policy)
+    let known = policy.parse::<CompatibilityPolicy>().is_ok();
+    known.then_some(policy)
 }

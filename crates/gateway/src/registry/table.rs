@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::entity::{Config, Mode};
+use super::entity::{Config, Mode, Reference};
 use super::guid::Guid;
 use super::name::{DEFAULT_CONTEXT, Name, context_name, global};
 use super::record::{Change, SchemaValue};
@@ -183,19 +183,27 @@ impl Table {
         &self,
         subject: &str,
     ) -> impl DoubleEndedIterator<Item = &Arc<Stored>> + use<'_> {
-        self.subjects.get(subject).into_iter().flatten().map(|(_, stored)| stored)
+        self.subjects
+            .get(subject)
+            .into_iter()
+            .flatten()
+            .map(|(_, stored)| stored)
     }
 
     /// Returns a version, or the latest one that is not deleted for `None`.
     pub(crate) fn get(&self, subject: &str, version: Option<i32>) -> Option<&Arc<Stored>> {
         match version {
             Some(version) => self.subjects.get(subject)?.get(&version),
-            None => self.versions(subject).rev().find(|stored| !stored.value.deleted),
+            None => self
+                .versions(subject)
+                .rev()
+                .find(|stored| !stored.value.deleted),
         }
     }
 
     pub(crate) fn has_subject(&self, subject: &str, with_deleted: bool) -> bool {
-        self.versions(subject).any(|stored| with_deleted || !stored.value.deleted)
+        self.versions(subject)
+            .any(|stored| with_deleted || !stored.value.deleted)
     }
 
     /// Returns the versions that a setting of `subject` is about: one subject's, a context's, or for
@@ -320,7 +328,9 @@ impl Table {
     pub(crate) fn config_in_scope(&self, subject: Option<&str>) -> Config {
         let outer = self.in_scope(subject, |key| self.config(key)).cloned();
         let outer = outer.unwrap_or_default();
-        let own = subject.and_then(|subject| self.config(Some(subject))).cloned();
+        let own = subject
+            .and_then(|subject| self.config(Some(subject)))
+            .cloned();
         own.unwrap_or_default().or(&outer).with_level()
     }
 
@@ -364,7 +374,9 @@ impl Table {
 
     /// Returns the subject that a name is an alias of, or the name itself.
     pub(crate) fn resolve_alias(&self, subject: String) -> String {
-        let alias = self.config(Some(&subject)).and_then(|own| own.alias.as_deref());
+        let alias = self
+            .config(Some(&subject))
+            .and_then(|own| own.alias.as_deref());
         match alias {
             Some(alias) if !alias.is_empty() => Name::parse(&subject).beside(alias),
             _ => subject,
@@ -373,6 +385,18 @@ impl Table {
 }
 
 impl Stored {
+    /// Its references with the context in which they are looked for.
+    pub(crate) fn qualified_references(&self) -> Vec<Reference> {
+        let name = Name::parse(&self.value.subject);
+        let references = self.value.references.iter();
+        references
+            .map(|reference| Reference {
+                subject: name.beside(&reference.subject),
+                ..reference.clone()
+            })
+            .collect()
+    }
+
     pub(crate) fn version(&self) -> Version {
         (self.value.subject.clone(), self.value.version)
     }

@@ -14,6 +14,7 @@ use tidegate_event_log::{
 };
 use tidegate_gateway::{
     Clock, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http, serve_ops,
+    serve_registry,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -253,6 +254,7 @@ impl Log for FaultyLog {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) ops: SocketAddr,
+    pub(crate) registry: SocketAddr,
     pub(crate) log: Arc<FaultyLog>,
     pub(crate) clock: Arc<HandClock>,
     pub(crate) gateway: Arc<Gateway>,
@@ -265,17 +267,26 @@ pub(crate) async fn start() -> Running {
     start_with(Settings::default()).await
 }
 
-pub(crate) async fn start_with(mut settings: Settings) -> Running {
-    let secret = Secret::new(SECRET);
-    settings
-        .sources
-        .insert("github".to_owned(), Source::Github { secret });
+pub(crate) async fn start_with(settings: Settings) -> Running {
     let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
     let log_clock = Arc::clone(&clock);
     let log = Arc::new(FaultyLog {
         inner: MemoryLog::new(move || log_clock.now_ms()),
         fault: AtomicU8::new(0),
     });
+    start_on(log, clock, settings).await
+}
+
+/// Starts a gateway on a log that may have served another one.
+pub(crate) async fn start_on(
+    log: Arc<FaultyLog>,
+    clock: Arc<HandClock>,
+    mut settings: Settings,
+) -> Running {
+    let secret = Secret::new(SECRET);
+    settings
+        .sources
+        .insert("github".to_owned(), Source::Github { secret });
     let gateway = Gateway::start(Parts {
         log: log.clone(),
         contracts: contracts(ORDER),
@@ -297,10 +308,18 @@ pub(crate) async fn start_with(mut settings: Settings) -> Running {
         Arc::clone(&gateway),
         std::future::pending(),
     ));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let registry = listener.local_addr().unwrap();
+    tokio::spawn(serve_registry(
+        listener,
+        Arc::clone(&gateway),
+        std::future::pending(),
+    ));
     let client = reqwest::Client::new();
     Running {
         address,
         ops,
+        registry,
         log,
         clock,
         gateway,
@@ -421,7 +440,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    async fn of(response: Response) -> Self {
+    pub(crate) async fn of(response: Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = response.text().await.unwrap();

@@ -10,6 +10,10 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use prost_reflect::prost::Message as _;
+use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions, Value as Field,
 };
@@ -98,7 +102,19 @@ fn parse(name: &str, path: &str, text: &str) -> Result<File, SchemaError> {
         let file = path.to_owned();
         return Err(SchemaError::TooLarge { file, problem });
     }
-    File::from_source(name, text).map_err(|error| language(path, &error))
+    match descriptor(name, text) {
+        Some(file) => Ok(file),
+        None => File::from_source(name, text).map_err(|error| language(path, &error)),
+    }
+}
+
+/// Reads a compiled file in base64, the form in which Confluent's clients for Python and others send
+/// a schema to the registry. A text in the language has spaces, so it is never taken for one.
+fn descriptor(name: &str, text: &str) -> Option<File> {
+    let bytes = STANDARD.decode(text.trim()).ok()?;
+    let mut file = FileDescriptorProto::decode(&*bytes).ok()?;
+    file.name = Some(name.to_owned());
+    Some(File::from_file_descriptor_proto(file))
 }
 
 /// Tells the compiler's error; its places come as `file:line:column: …` in the debug form.
