@@ -252,14 +252,14 @@ impl<'a> Lab<'a> {
 
 /// Starts tidegate as an operator would, with the contract of the bench.
 pub(crate) fn start_tidegate(places: &Places, data: &str) -> Result<Server> {
-    let ports = free_ports(3)?;
+    let ports = free_ports(4)?;
     let mut command = Command::new(&places.tidegate);
     command
         .args(["serve", "--data"])
         .arg(places.work.join(data))
         .arg("--contracts")
         .arg(places.root.join("bench/contracts"));
-    for (flag, port) in ["--http", "--kafka", "--ops"].iter().zip(ports) {
+    for (flag, port) in ["--http", "--kafka", "--ops", "--registry"].iter().zip(ports) {
         command.args([flag, format!("127.0.0.1:{port}").as_str()]);
     }
     command.args(["--kafka-set", "num.partitions=6"]);
