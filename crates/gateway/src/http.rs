@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
-use crate::server::serve;
+use crate::server::{Wording, serve};
 use crate::{ingress, query, registry};
 
 /// Prometheus asks for this form by name.
@@ -39,7 +39,7 @@ pub async fn serve_http(
         shutdown.await;
         draining.start_draining();
     };
-    serve(listener, router, gateway, shutdown).await
+    serve(listener, router, Wording::Problem, gateway, shutdown).await
 }
 
 /// Serves the schema registry, as clients of Confluent's know it.
@@ -52,7 +52,7 @@ pub async fn serve_registry(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let router = registry::routes::router(Arc::clone(&gateway));
-    serve(listener, router, gateway, shutdown).await
+    serve(listener, router, Wording::Registry, gateway, shutdown).await
 }
 
 /// Serves the operations door: metrics, liveness, readiness. It is not to be reached from outside.
@@ -65,7 +65,7 @@ pub async fn serve_ops(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let router = operations(Arc::clone(&gateway));
-    serve(listener, router, gateway, shutdown).await
+    serve(listener, router, Wording::Problem, gateway, shutdown).await
 }
 
 fn api(gateway: Arc<Gateway>) -> Router {

@@ -17,12 +17,12 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tower_service::Service as _;
 
+use super::MEDIA_TYPE as V1;
 use super::error::Error;
 use super::name::{self, Name};
 use crate::Gateway;
 use crate::ingress::body;
 
-const V1: &str = "application/vnd.schemaregistry.v1+json";
 /// The media types there are, the preferred one first.
 const MEDIA_TYPES: [&str; 3] = [
     V1,

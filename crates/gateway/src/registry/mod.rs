@@ -8,7 +8,7 @@
 mod answer;
 mod canonical;
 mod delete;
-pub(crate) mod door;
+mod door;
 mod entity;
 mod error;
 mod guid;
@@ -20,3 +20,6 @@ mod schema;
 mod settings;
 pub(crate) mod store;
 mod table;
+
+/// The media type of all that the door says, unless the caller asks for another.
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::entity::{Metadata, Reference, RuleSet};
+use super::entity::{Config, Metadata, Reference, RuleSet};
 use super::error::Error;
 use super::guid::Guid;
 use super::name::Name;
@@ -170,7 +170,23 @@ pub(crate) fn parse_stored(table: &Table, stored: &Stored) -> Result<Parsed, Err
     schema::parse(&value.schema_type, &value.schema, &texts, false).map_err(Error::invalid_schema)
 }
 
-fn earlier(table: &Table, versions: &[&Stored]) -> Result<Vec<Earlier>, Error> {
+/// Parses those of the versions that the settings hold a new schema against.
+fn earlier(
+    table: &Table,
+    config: &Config,
+    metadata: Option<&Metadata>,
+    versions: &[&Stored],
+) -> Result<Vec<Earlier>, Error> {
+    let group = |metadata: Option<&Metadata>| {
+        let name = config.compatibility_group.as_deref()?;
+        metadata?.properties.get(name).cloned()
+    };
+    let own = group(metadata);
+    let of_group = |stored: &&&Stored| group(stored.value.metadata.as_ref()) == own;
+    let mut versions: Vec<&Stored> = versions.iter().filter(of_group).copied().collect();
+    if !schema::looks_at_all(config) {
+        versions.drain(..versions.len().saturating_sub(1));
+    }
     let parse = |stored: &&Stored| {
         Ok(Earlier {
             version: stored.value.version,
@@ -311,7 +327,8 @@ pub(crate) fn register(
     }
 
     if !mode.is_import() {
-        let earlier = earlier(table, &live)?;
+        let metadata = candidate.metadata.as_ref();
+        let earlier = earlier(table, &config, metadata, &live)?;
         let messages = schema::incompatibilities(&config, &candidate.parsed, &earlier);
         if !messages.is_empty() {
             return Err(Error::incompatible(subject, &messages));
@@ -398,7 +415,7 @@ pub(crate) fn compare(
     let config = table.config_in_scope(Some(subject));
     let normalize = normalize || config.normalize == Some(true);
     let candidate = request.candidate(table, subject, normalize)?;
-    let earlier = earlier(table, with)?;
+    let earlier = earlier(table, &config, candidate.metadata.as_ref(), with)?;
     Ok(schema::incompatibilities(
         &config,
         &candidate.parsed,

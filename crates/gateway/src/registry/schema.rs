@@ -58,6 +58,14 @@ pub(crate) fn parse(
     Ok(Parsed { canonical, schema })
 }
 
+/// Whether a new schema is held against every earlier one, not against the latest only.
+pub(crate) fn looks_at_all(config: &Config) -> bool {
+    let level = config.compatibility_level.as_deref().unwrap_or_default();
+    level
+        .parse::<Compatibility>()
+        .is_ok_and(Compatibility::is_transitive)
+}
+
 /// Says why a schema may not follow earlier ones, oldest first, as the settings ask; in the form in
 /// which Confluent's registry gives its reasons. Nothing if it may.
 pub(crate) fn incompatibilities(config: &Config, new: &Parsed, earlier: &[Earlier]) -> Vec<String> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::RwLock;
 use tidegate_event_log::{
     Append, Claim, Disposition, Fingerprint, Log, LogError, Offset, TopicConfig, TopicSpec,
 };
@@ -48,7 +48,8 @@ pub(crate) fn topic_spec() -> TopicSpec {
 /// The topic and its table.
 pub(crate) struct Store {
     log: Arc<dyn Log>,
-    table: Arc<RwLock<Table>>,
+    /// Changed in place unless somebody still looks at it, else in a copy.
+    table: RwLock<Arc<Table>>,
     /// Where to read on. Whoever holds it is the one who writes.
     position: tokio::sync::Mutex<Offset>,
 }
@@ -77,7 +78,7 @@ impl Store {
         let start = log.watermarks(TOPIC, PARTITION).await?.log_start;
         let store = Self {
             log,
-            table: Arc::default(),
+            table: RwLock::default(),
             position: tokio::sync::Mutex::new(start),
         };
         let mut position = store.position.lock().await;
@@ -86,9 +87,9 @@ impl Store {
         Ok(store)
     }
 
-    /// Returns the table between two changes. Not to be held across an await.
-    pub(crate) fn table(&self) -> RwLockReadGuard<'_, Table> {
-        self.table.read()
+    /// Returns the table as it is now; changes that follow do not reach it.
+    pub(crate) fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read())
     }
 
     /// Runs something that may take a while on the table, off the threads that serve.
@@ -96,8 +97,8 @@ impl Store {
         &self,
         work: impl FnOnce(&Table) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let table = Arc::clone(&self.table);
-        let done = tokio::task::spawn_blocking(move || work(&table.read()));
+        let table = self.table();
+        let done = tokio::task::spawn_blocking(move || work(&table));
         done.await.unwrap_or_else(|error| {
             tracing::error!(error = %error, "a registry request failed");
             Err(Error::internal())
@@ -216,7 +217,8 @@ impl Store {
                 .log
                 .read(TOPIC, PARTITION, *position, READ_BYTES)
                 .await?;
-            let mut table = self.table.write();
+            let mut current = self.table.write();
+            let table = Arc::make_mut(&mut current);
             for stored in read.records {
                 let offset = stored.offset;
                 let applied = Change::parse(&stored.record)

@@ -22,7 +22,7 @@ pub(crate) struct Stored {
 }
 
 /// The ids of one context. An id stands for one schema.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Ids {
     versions: BTreeMap<i32, BTreeSet<Version>>,
     by_guid: HashMap<Guid, i32>,
@@ -57,7 +57,7 @@ impl Filter {
 }
 
 /// All subjects, ids, settings and modes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     subjects: BTreeMap<String, BTreeMap<i32, Arc<Stored>>>,
     ids: BTreeMap<String, Ids>,

@@ -152,19 +152,25 @@ pub(crate) enum Fault {
     NotStored = 3,
     /// Fails, and nobody knows.
     InDoubt = 4,
+    /// Appends are taken, stored a while later, and never answered.
+    StoresLate = 5,
 }
 
-const FAULTS: [Fault; 5] = [
+/// How much later.
+pub(crate) const LATE: Duration = Duration::from_millis(600);
+
+const FAULTS: [Fault; 6] = [
     Fault::None,
     Fault::StoresAndHangs,
     Fault::Hangs,
     Fault::NotStored,
     Fault::InDoubt,
+    Fault::StoresLate,
 ];
 
 /// A real log that can be made to fail.
 pub(crate) struct FaultyLog {
-    inner: MemoryLog,
+    inner: Arc<MemoryLog>,
     fault: AtomicU8,
 }
 
@@ -175,7 +181,7 @@ impl FaultyLog {
 
     async fn fail(&self) -> Result<(), LogError> {
         match FAULTS[usize::from(self.fault.load(Ordering::Relaxed))] {
-            Fault::None | Fault::StoresAndHangs => Ok(()),
+            Fault::None | Fault::StoresAndHangs | Fault::StoresLate => Ok(()),
             Fault::Hangs => std::future::pending().await,
             Fault::NotStored => Err(LogError::not_stored("no room")),
             Fault::InDoubt => Err(LogError::in_doubt("the device is gone")),
@@ -188,6 +194,15 @@ impl Log for FaultyLog {
     async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, LogError>> {
         if let Err(error) = self.fail().await {
             return vec![Err(error); appends.len()];
+        }
+        if self.fault.load(Ordering::Relaxed) == Fault::StoresLate as u8 {
+            let log = Arc::clone(&self.inner);
+            tokio::spawn(async move {
+                tokio::time::sleep(LATE).await;
+                drop(log.append(appends).await);
+            });
+            std::future::pending::<()>().await;
+            return Vec::new();
         }
         let answers = self.inner.append(appends).await;
         if self.fault.load(Ordering::Relaxed) == Fault::StoresAndHangs as u8 {
@@ -271,7 +286,7 @@ pub(crate) async fn start_with(settings: Settings) -> Running {
     let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
     let log_clock = Arc::clone(&clock);
     let log = Arc::new(FaultyLog {
-        inner: MemoryLog::new(move || log_clock.now_ms()),
+        inner: Arc::new(MemoryLog::new(move || log_clock.now_ms())),
         fault: AtomicU8::new(0),
     });
     start_on(log, clock, settings).await

@@ -1,9 +1,13 @@
 //! What HTTP itself has to say: addresses, methods, media types, bodies.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tidegate_gateway::Settings;
+use tokio::net::TcpStream;
 
 use super::{USER, V1};
-use crate::harness::{Answer, start};
+use crate::harness::{Answer, read_to_end, start, start_with};
 
 const NO: Value = Value::Null;
 
@@ -46,6 +50,28 @@ async fn an_unknown_address_is_404_in_the_registrys_form() {
     running
         .fail("GET", "/subjects?limit=x", NO, 404, "HTTP 404 Not Found")
         .await;
+}
+
+#[tokio::test]
+async fn a_full_door_says_so_in_the_registrys_form() {
+    let running = start_with(Settings {
+        max_connections: 1,
+        ..Settings::default()
+    })
+    .await;
+    let held = TcpStream::connect(running.registry).await.unwrap();
+    // The second is turned away once the first was taken.
+    let said = loop {
+        let stream = TcpStream::connect(running.registry).await.unwrap();
+        let said = tokio::time::timeout(Duration::from_millis(200), read_to_end(stream));
+        if let Ok(said) = said.await {
+            break said;
+        }
+    };
+    drop(held);
+    assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
+    assert!(said.contains(&format!("content-type: {V1}")), "{said}");
+    assert!(said.contains(r#"{"error_code":503,"message":"#), "{said}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_gateway::Settings;
 
 use super::{USER, USER_2};
-use crate::harness::{Fault, start_with};
+use crate::harness::{Fault, LATE, start_with};
 
 const NO: Value = Value::Null;
 
@@ -32,6 +32,23 @@ async fn a_lost_answer_makes_no_second_id() {
         .expect("GET", "/subjects/a/versions", NO, json!([1, 2]))
         .await;
     assert_eq!(running.records("_schemas").await.len(), 3);
+}
+
+#[tokio::test]
+async fn an_append_that_turns_up_late_changes_nothing() {
+    let running = start_with(impatient()).await;
+    running.log.set(Fault::StoresLate);
+    let lost = running.register("a", USER).await;
+    lost.error(50002, "Register operation timed out");
+    running.log.set(Fault::None);
+    // Decided without it, since it is not there yet, and stored at its place.
+    assert_eq!(running.id("b", USER_2).await, 1);
+    tokio::time::sleep(2 * LATE).await;
+    assert_eq!(running.records("_schemas").await.len(), 1);
+    assert_eq!(running.id("a", USER).await, 2);
+    running
+        .expect("GET", "/subjects", NO, json!(["a", "b"]))
+        .await;
 }
 
 #[tokio::test]
