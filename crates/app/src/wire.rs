@@ -15,7 +15,9 @@ use tidegate_broker::sequencer::HistorySettings;
 use tidegate_broker::wal::inspect;
 use tidegate_broker::{Broker, OpenError, Options, net, settings};
 use tidegate_contract::{Contracts, load};
-use tidegate_gateway::{Gateway, Parts, RandomIds, Source, SystemClock, serve_http, serve_ops};
+use tidegate_gateway::{
+    Gateway, Parts, RandomIds, Source, SystemClock, serve_http, serve_ops, serve_registry,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -26,9 +28,11 @@ use crate::config::{Config, Listen};
 /// The parts, running.
 pub(crate) struct Running {
     pub(crate) http: SocketAddr,
+    pub(crate) registry: SocketAddr,
     pub(crate) kafka: SocketAddr,
     pub(crate) ops: SocketAddr,
     events: Door,
+    schemas: Door,
     operations: Door,
     kafka_port: KafkaPort,
     broker: Broker,
@@ -79,11 +83,15 @@ impl Running {
     pub(crate) async fn start(config: &Config) -> Result<Self, Failure> {
         let contracts = contracts(config)?;
         let options = options(config)?;
-        let gateway_settings = gateway_settings(config)?;
+        let mut gateway_settings = gateway_settings(config)?;
         let (events, http) = bind(config.ingress.listen, "--http").await?;
+        let (schemas, registry) = bind(config.registry.listen, "--registry").await?;
         let (operations, ops) = bind(config.operations.listen, "--ops").await?;
         let open = tokio::task::spawn_blocking(move || Broker::open(options)).await;
         let broker = open.context("opening the log")?.map_err(not_opened)?;
+        broker
+            .cluster_id()
+            .clone_into(&mut gateway_settings.cluster_id);
         let started = async {
             let gateway = Gateway::start(Parts {
                 log: Arc::new(broker.clone()),
@@ -108,12 +116,15 @@ impl Running {
             }
         };
         let events = Door::open(|stop| serve_http(events, Arc::clone(&gateway), stop));
+        let schemas = Door::open(|stop| serve_registry(schemas, Arc::clone(&gateway), stop));
         let operations = Door::open(|stop| serve_ops(operations, gateway, stop));
         Ok(Self {
             http,
+            registry,
             kafka: kafka_port.address(),
             ops,
             events,
+            schemas,
             operations,
             kafka_port,
             broker,
@@ -124,6 +135,7 @@ impl Running {
     pub(crate) async fn failed(&mut self) -> Failure {
         let (door, ended) = tokio::select! {
             ended = self.events.ended() => ("events", ended),
+            ended = self.schemas.ended() => ("registry", ended),
             ended = self.operations.ended() => ("operations", ended),
         };
         let why = ended.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
@@ -135,10 +147,18 @@ impl Running {
     /// # Errors
     /// A door or the log ended by a panic.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        let (events, ()) = tokio::join!(self.events.close(), self.kafka_port.stop());
+        let doors = tokio::join!(
+            self.events.close(),
+            self.schemas.close(),
+            self.kafka_port.stop()
+        );
+        let (events, schemas, ()) = doors;
         let log = stop_log(self.broker).await;
         let operations = self.operations.close().await;
-        events.and(operations).context("a door of the gateway")?;
+        events
+            .and(schemas)
+            .and(operations)
+            .context("a door of the gateway")?;
         Ok(log?)
     }
 }

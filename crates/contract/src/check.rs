@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::event::{Event, is_json, timestamp_ms};
+use crate::event::{Event, timestamp_ms};
 use crate::model::{EventContract, MissingKey, MissingTime, OnInvalid, Ordering, SourceRule};
 use crate::path::Path;
 use crate::tree::Tree;
@@ -173,7 +173,7 @@ impl EventContract {
         let id = self.id_of(event, &data, &mut reasons);
         let time_ms = self.time_of(event, &data, received_at_ms, &mut reasons);
         // Last, so that its many reasons cannot crowd out the few of the others.
-        if self.schema.json.check(&data, &mut reasons).is_err() {
+        if self.schema.schema.check(&data, &mut reasons).is_err() {
             // Loading checks schemas, so this is a schema that only compiling finds broken. The
             // event cannot be judged: it is kept if the contract keeps such, and its owner learns.
             reasons.push(Reason::new(
@@ -211,17 +211,9 @@ impl EventContract {
             let reason = Reason::new("#/data", detail, "topic.maxMessage");
             return Err(self.refuse(reason, OnInvalid::Reject));
         }
-        if let Some(media_type) = &event.datacontenttype
-            && !is_json(media_type)
-        {
-            let reason = Reason::new("#/datacontenttype", "must be JSON", "schema.format");
-            return Err(self.refuse(reason, on_invalid));
-        }
-        // The parser bounds nesting at 128, and its messages name places, not contents.
-        Tree::parse(data).map_err(|error| {
-            let detail = format!("is not JSON: {error}");
-            self.refuse(Reason::new("#/data", detail, "schema.format"), on_invalid)
-        })
+        let media_type = event.datacontenttype.as_deref();
+        let read = self.schema.schema.read(media_type, data);
+        read.map_err(|reason| self.refuse(reason, on_invalid))
     }
 
     fn check_attributes(&self, event: &Event, reasons: &mut Reasons) {

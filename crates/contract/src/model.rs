@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::explain::Explained;
 use crate::load::Document;
 use crate::path::Path;
-use crate::schema::json::JsonSchema;
+use crate::schema::Schema;
 use crate::units::{ByteSize, Duration};
 
 /// Declares an enum of words, each as it stands in a contract file.
@@ -114,6 +114,40 @@ words! {
     SchemaFormat {
         /// JSON Schema, draft-07 or 2020-12.
         Json = "json",
+        /// Apache Avro.
+        Avro = "avro",
+        /// Protocol Buffers.
+        Protobuf = "protobuf",
+    }
+}
+
+words! {
+    /// What a new version of a schema owes the earlier ones (Confluent Schema Registry).
+    Compatibility {
+        /// Nothing.
+        None = "NONE",
+        /// Its readers read what was written under the last one.
+        Backward = "BACKWARD",
+        /// Its readers read what was written under any earlier one.
+        BackwardTransitive = "BACKWARD_TRANSITIVE",
+        /// Readers of the last one read what is written under it.
+        Forward = "FORWARD",
+        /// Readers of any earlier one read what is written under it.
+        ForwardTransitive = "FORWARD_TRANSITIVE",
+        /// Both ways with the last one.
+        Full = "FULL",
+        /// Both ways with any earlier one.
+        FullTransitive = "FULL_TRANSITIVE",
+    }
+}
+
+words! {
+    /// How the compatibility of JSON Schemas is judged (Confluent Schema Registry).
+    CompatibilityPolicy {
+        /// By what any document could hold: an open object may hold any new property already.
+        Strict = "STRICT",
+        /// By what people mean: nobody wrote a property before it was declared.
+        Lenient = "LENIENT",
     }
 }
 
@@ -303,8 +337,8 @@ pub struct SchemaRules {
     pub format: SchemaFormat,
     /// The file as written, with its pointer.
     pub file: String,
-    /// The schema, compiled on first use.
-    pub json: JsonSchema,
+    /// The schema itself.
+    pub schema: Schema,
 }
 
 /// The record's key.

@@ -409,3 +409,73 @@ fn a_violation_is_of_bounded_size() {
             .all(|r| r.pointer.chars().count() <= 257)
     );
 }
+
+#[test]
+fn encoded_data_is_read_by_its_media_type() {
+    let avro = json!({"type": "record", "name": "Order", "fields": [
+        {"name": "id", "type": "string"}, {"name": "total", "type": "long"}]})
+    .to_string();
+    let protobuf = "syntax = \"proto3\"; message Order { string id = 1; int64 total = 2; }";
+    let contract = |format: &str, text: &str| {
+        let contract = format!(
+            "apiVersion: contract/v1\nkind: EventContract\nmetadata: {{name: order-placed}}\nspec:\n  \
+             class: fact\n  schema: {{format: {format}, file: order}}\n  key: {{from: $.id}}\n"
+        );
+        let files = [("orders.yaml".to_owned(), contract)];
+        let contracts = load::sources(&files, &|_| Some(text.to_owned()));
+        let contracts = contracts.unwrap_or_else(|e| panic!("{e}"));
+        Arc::clone(contracts.by_name("order-placed").unwrap())
+    };
+    let (json, avro, protobuf) = (
+        contract("json", "{}"),
+        contract("avro", &avro),
+        contract("protobuf", protobuf),
+    );
+    let check = |contract: &EventContract, media_type: &str, data: &[u8], expected: &str| {
+        let mut event = event(json!({}));
+        event.datacontenttype = Some(media_type.to_owned());
+        event.data = Some(Bytes::copy_from_slice(data));
+        assert_eq!(verdict(contract, &event), expected, "{media_type}");
+    };
+    let text = br#"{"id": "o-1", "total": 5}"#;
+    for contract in [&json, &avro, &protobuf] {
+        check(contract, "application/json", text, "key o-1");
+        check(
+            contract,
+            "application/order+json; charset=utf-8",
+            text,
+            "key o-1",
+        );
+    }
+    for media_type in ["application/avro", "avro/binary", "Application/Avro; v=1"] {
+        check(&avro, media_type, b"\x06o-1\x0a", "key o-1");
+    }
+    for media_type in ["application/protobuf", "application/x-protobuf"] {
+        check(&protobuf, media_type, b"\x0a\x03o-1\x10\x05", "key o-1");
+    }
+    let refused = "quarantine: #/datacontenttype must be JSON";
+    check(
+        &json,
+        "application/avro",
+        b"\x06o-1\x0a",
+        &format!("{refused} (schema.format)"),
+    );
+    check(
+        &avro,
+        "application/protobuf",
+        b"",
+        &format!("{refused} or `application/avro` (schema.format)"),
+    );
+    check(
+        &avro,
+        "application/avro",
+        b"\x06o-1",
+        "quarantine: #/data ends inside an Avro value (schema.format)",
+    );
+    check(
+        &protobuf,
+        "application/json",
+        br#"{"id": "o-1", "total": "many"}"#,
+        "quarantine: #/data/total must be a 64-bit integer (schema:type)",
+    );
+}

@@ -94,6 +94,26 @@ impl<'t> Tree<'t> {
     }
 }
 
+impl From<Value> for Tree<'_> {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(flag) => Self::Bool(flag),
+            Value::Number(number) => Self::Number(number),
+            Value::String(text) => Self::Text(Cow::Owned(text)),
+            Value::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
+            Value::Object(members) => {
+                let members = members.into_iter();
+                let mut list: Vec<(Cow<'_, str>, Self)> = members
+                    .map(|(name, value)| (Cow::Owned(name), Self::from(value)))
+                    .collect();
+                list.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+                Self::Object(list)
+            }
+        }
+    }
+}
+
 /// Finds a member by its name in a sorted list.
 pub(crate) fn member<'m, 't>(
     members: &'m [(Cow<'t, str>, Tree<'t>)],

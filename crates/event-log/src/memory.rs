@@ -29,6 +29,8 @@ const MAX_IDENTITY_BYTES: usize = 64 * 1024;
 const MAX_WINDOW: Duration = Duration::from_hours(400 * 24);
 /// Topics that begin so hold the product's own state.
 const INTERNAL_PREFIX: &str = "_tidegate.";
+/// The schema registry's topic has the name that Confluent's gave it.
+const SCHEMAS: &str = "_schemas";
 
 type Now = dyn Fn() -> i64 + Send + Sync;
 
@@ -309,7 +311,7 @@ impl Log for MemoryLog {
             id: uuid::Uuid::new_v4().into_bytes(),
             partitions,
             config: spec.config,
-            internal: spec.name.starts_with(INTERNAL_PREFIX),
+            internal: spec.name.starts_with(INTERNAL_PREFIX) || spec.name == SCHEMAS,
             name: spec.name.clone(),
         };
         let records = vec![Vec::new(); usize::try_from(partitions).expect("positive, see above")];

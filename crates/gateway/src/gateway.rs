@@ -18,6 +18,7 @@ use crate::ingress::quarantine;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
+use crate::registry::{self, store::Store};
 use crate::request::Context;
 use crate::settings::Settings;
 
@@ -52,6 +53,9 @@ pub enum StartError {
     /// The log does not say which topics there are.
     #[error("the log's topics cannot be listed")]
     Topics(#[source] LogError),
+    /// The schemas cannot be read.
+    #[error("the schemas in topic `_schemas` cannot be read")]
+    Schemas(#[source] LogError),
     /// A setting cannot be used.
     #[error("`{0}` is not a header's name")]
     HeaderName(String),
@@ -68,6 +72,7 @@ pub struct Gateway {
     pub(crate) inflight: Inflight,
     pub(crate) kept_headers: Vec<HeaderName>,
     pub(crate) started_ms: i64,
+    pub(crate) registry: Store,
     lanes: ArcSwap<Lanes>,
     draining: AtomicBool,
 }
@@ -93,6 +98,8 @@ impl Gateway {
             })
             .collect::<Result<_, _>>()?;
         let started_ms = clock.now_ms();
+        create_topic(&*log, registry::store::topic_spec()).await?;
+        let registry = Store::open(Arc::clone(&log)).await;
         let gateway = Arc::new(Self {
             log,
             settings,
@@ -103,6 +110,7 @@ impl Gateway {
             inflight: Inflight::default(),
             kept_headers,
             started_ms,
+            registry: registry.map_err(StartError::Schemas)?,
             lanes: ArcSwap::default(),
             draining: AtomicBool::new(false),
         });
@@ -146,11 +154,7 @@ impl Gateway {
 
     /// Makes a topic, unless it is there. One that is there keeps its settings.
     async fn create_topic(&self, spec: TopicSpec) -> Result<(), StartError> {
-        let topic = spec.name.clone();
-        match self.log.create_topic(spec).await {
-            Ok(_) | Err(LogError::Conflict(_)) => Ok(()),
-            Err(source) => Err(StartError::Topic { topic, source }),
-        }
+        create_topic(&*self.log, spec).await
     }
 
     pub(crate) fn lanes(&self) -> Guard<Arc<Lanes>> {
@@ -202,5 +206,13 @@ impl Gateway {
             }
             Err(_) => Err("the log does not answer".to_owned()),
         }
+    }
+}
+
+async fn create_topic(log: &dyn Log, spec: TopicSpec) -> Result<(), StartError> {
+    let topic = spec.name.clone();
+    match log.create_topic(spec).await {
+        Ok(_) | Err(LogError::Conflict(_)) => Ok(()),
+        Err(source) => Err(StartError::Topic { topic, source }),
     }
 }

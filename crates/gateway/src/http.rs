@@ -1,4 +1,4 @@
-//! Joins the rooms' routers into the two doors the gateway opens: events and API, and operations.
+//! Joins the rooms' routers into the doors the gateway opens: events and API, schema registry, operations.
 //!
 //! Limits of single requests are the rooms' matter; those of connections are in `server.rs`.
 
@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
-use crate::server::serve;
-use crate::{ingress, query};
+use crate::server::{Wording, serve};
+use crate::{ingress, query, registry};
 
 /// Prometheus asks for this form by name.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,7 +39,20 @@ pub async fn serve_http(
         shutdown.await;
         draining.start_draining();
     };
-    serve(listener, router, gateway, shutdown).await
+    serve(listener, router, Wording::Problem, gateway, shutdown).await
+}
+
+/// Serves the schema registry, as clients of Confluent's know it.
+///
+/// # Errors
+/// The listener failed for good.
+pub async fn serve_registry(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let router = registry::routes::router(Arc::clone(&gateway));
+    serve(listener, router, Wording::Registry, gateway, shutdown).await
 }
 
 /// Serves the operations door: metrics, liveness, readiness. It is not to be reached from outside.
@@ -52,7 +65,7 @@ pub async fn serve_ops(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let router = operations(Arc::clone(&gateway));
-    serve(listener, router, gateway, shutdown).await
+    serve(listener, router, Wording::Problem, gateway, shutdown).await
 }
 
 fn api(gateway: Arc<Gateway>) -> Router {

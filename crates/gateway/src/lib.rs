@@ -29,11 +29,12 @@ mod metrics;
 pub mod problem;
 mod query;
 mod refusals;
+mod registry;
 mod request;
 mod server;
 mod settings;
 
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use gateway::{Gateway, Parts, StartError};
-pub use http::{serve_http, serve_ops};
+pub use http::{serve_http, serve_ops, serve_registry};
 pub use settings::{Secret, Settings, Source};

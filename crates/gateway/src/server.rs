@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::Gateway;
 use crate::problem::{Kind, Occurrence, Problem};
+use crate::registry;
 
 /// The largest head; with the connection limit it bounds what heads can take of memory.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -30,10 +31,20 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Out of file descriptors: others must close first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How a door words what is answered before a request was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wording {
+    /// RFC 9457.
+    Problem,
+    /// The schema registry's own.
+    Registry,
+}
+
 /// Accepts connections until `shutdown` ends, then waits for the running requests.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
+    wording: Wording,
     gateway: Arc<Gateway>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
@@ -61,14 +72,14 @@ pub(crate) async fn serve(
         };
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
             gateway.metrics.connections_refused.inc();
-            connections.spawn(turn_away(stream, Kind::Overloaded));
+            connections.spawn(turn_away(stream, wording, Kind::Overloaded));
             continue;
         };
         let (http, router) = (http.clone(), router.clone());
         let (gateway, stop) = (Arc::clone(&gateway), stop.clone());
         connections.spawn(async move {
             gateway.metrics.connections.inc();
-            run(stream, &http, router, &stop).await;
+            run(stream, &http, router, wording, &stop).await;
             gateway.metrics.connections.dec();
             drop(permit);
         });
@@ -97,7 +108,13 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
-async fn run(stream: TcpStream, http: &http1::Builder, router: Router, stop: &CancellationToken) {
+async fn run(
+    stream: TcpStream,
+    http: &http1::Builder,
+    router: Router,
+    wording: Wording,
+    stop: &CancellationToken,
+) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
@@ -124,24 +141,33 @@ async fn run(stream: TcpStream, http: &http1::Builder, router: Router, stop: &Ca
     match served {
         // Part of a head came, the rest did not: the caller is told. An idle one is not.
         Err(error) if error.is_timeout() && !parts.read_buf.is_empty() => {
-            turn_away(stream, Kind::RequestTimeout).await;
+            turn_away(stream, wording, Kind::RequestTimeout).await;
         }
         _ => linger(stream).await,
     }
 }
 
 /// Answers without having read a request, and closes.
-async fn turn_away(mut stream: TcpStream, kind: Kind) {
+async fn turn_away(mut stream: TcpStream, wording: Wording, kind: Kind) {
     let detail = match kind {
         Kind::RequestTimeout => "the head of the request did not arrive in time",
         _ => "too many connections are open",
     };
-    let problem = Problem::new(kind, detail);
-    let id = Occurrence {
-        request_id: "none",
-        trace_id: None,
+    let (media_type, body) = match wording {
+        Wording::Problem => {
+            let problem = Problem::new(kind, detail);
+            let id = Occurrence {
+                request_id: "none",
+                trace_id: None,
+            };
+            ("application/problem+json", problem.to_json(id))
+        }
+        Wording::Registry => {
+            let body = serde_json::json!({ "error_code": kind.status(), "message": detail });
+            (registry::MEDIA_TYPE, body)
+        }
     };
-    let body = problem.to_json(id).to_string();
+    let body = body.to_string();
     let status = hyper::StatusCode::from_u16(kind.status()).unwrap_or_default();
     let retry = if kind == Kind::Overloaded {
         "retry-after: 1\r\n"
@@ -149,7 +175,7 @@ async fn turn_away(mut stream: TcpStream, kind: Kind) {
         ""
     };
     let response = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\n{retry}\
+        "HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\n{retry}\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );

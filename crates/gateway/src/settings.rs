@@ -28,6 +28,8 @@ pub struct Settings {
     pub max_inflight_bytes: usize,
     /// Providers' webhooks by the name in `/v1/sources/{source}`.
     pub sources: BTreeMap<String, Source>,
+    /// What the log calls itself; clients of the registry may ask.
+    pub cluster_id: String,
     /// Request headers kept beside a quarantined event, in lower case. Never credentials.
     pub quarantine_headers: Vec<String>,
 }
@@ -46,6 +48,7 @@ impl Default for Settings {
             max_batch_events: 1_000,
             max_inflight_bytes: 256 * 1024 * 1024,
             sources: BTreeMap::new(),
+            cluster_id: String::new(),
             quarantine_headers: [
                 "content-type",
                 "user-agent",

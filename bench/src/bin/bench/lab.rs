@@ -300,14 +300,14 @@ pub(crate) fn tidegate_command(places: &Places, data: &Path) -> Result<Command> 
     if !places.tidegate.is_file() {
         bail!("there is no `{}`", places.tidegate.display());
     }
-    let ports = free_ports(3)?;
+    let ports = free_ports(4)?;
     let mut command = Command::new(&places.tidegate);
     command
         .args(["serve", "--data"])
         .arg(data)
         .arg("--contracts")
         .arg(places.root.join("bench/contracts"));
-    for (flag, port) in ["--http", "--kafka", "--ops"].iter().zip(ports) {
+    for (flag, port) in ["--http", "--kafka", "--ops", "--registry"].iter().zip(ports) {
         command.args([flag, format!("127.0.0.1:{port}").as_str()]);
     }
     command.args(["--kafka-set", "num.partitions=6"]);

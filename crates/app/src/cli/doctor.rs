@@ -109,6 +109,7 @@ impl Doctor {
         let data = config.data.clone().unwrap_or_else(|| PathBuf::from("."));
         let mut checks = vec![
             door("events door", config.ingress.listen.0, "--http"),
+            door("registry door", config.registry.listen.0, "--registry"),
             door("kafka door", config.kafka.listen.0, "--kafka"),
             door("operations door", config.operations.listen.0, "--ops"),
         ];

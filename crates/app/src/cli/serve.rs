@@ -31,8 +31,8 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
         ui.line(&format!(
-            "ready http={} kafka={} ops={}",
-            running.http, running.kafka, running.ops
+            "ready http={} registry={} kafka={} ops={}",
+            running.http, running.registry, running.kafka, running.ops
         ))?;
         let failed = tokio::select! {
             _ = terminate.recv() => None,
@@ -60,6 +60,9 @@ pub(crate) struct Settings {
     /// Where events come in and the API is; port 0 picks a free one.
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
+    /// Where the schema registry is.
+    #[arg(long, value_name = "ADDR")]
+    registry: Option<String>,
     /// Where Kafka clients connect.
     #[arg(long, value_name = "ADDR")]
     kafka: Option<String>,
@@ -96,6 +99,7 @@ impl Settings {
             .flag("--data", "data", self.data)
             .flag("--contracts", "contracts", self.contracts)
             .flag("--http", "ingress.listen", self.http)
+            .flag("--registry", "registry.listen", self.registry)
             .flag("--kafka", "kafka.listen", self.kafka)
             .flag("--ops", "operations.listen", self.ops);
         for setting in self.kafka_set {

@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) contracts: Option<PathBuf>,
     pub(crate) ingress: Ingress,
     pub(crate) github_secret: Option<SecretReference>,
+    pub(crate) registry: Registry,
     pub(crate) kafka: Kafka,
     pub(crate) operations: Operations,
     pub(crate) log: Log,
@@ -41,6 +42,12 @@ pub(crate) struct Ingress {
     pub(crate) max_batch_bytes: usize,
     pub(crate) max_batch_events: usize,
     pub(crate) max_inflight_bytes: usize,
+}
+
+/// The schema registry.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    pub(crate) listen: Listen,
 }
 
 /// The Kafka port.

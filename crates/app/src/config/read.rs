@@ -8,7 +8,7 @@ use tidegate_contract::Diagnostic;
 use tidegate_contract::units::{ByteSize, Duration};
 
 use super::layers::{KAFKA, Written};
-use super::{Config, Ingress, Kafka, KafkaSetting, Log, Operations};
+use super::{Config, Ingress, Kafka, KafkaSetting, Log, Operations, Registry};
 
 /// The write-ahead log begins with so many segments.
 const FIRST_SEGMENTS: u64 = 2;
@@ -48,6 +48,7 @@ impl Reader {
         let contracts = self.optional("contracts");
         let github_secret = self.optional("sources.github.secret");
         let ingress = self.ingress();
+        let registry = self.value("registry.listen");
         let kafka = self.value("kafka.listen");
         let operations = self.value("operations.listen");
         let log = self.log();
@@ -56,6 +57,7 @@ impl Reader {
             contracts: contracts?,
             ingress: ingress?,
             github_secret: github_secret?,
+            registry: Registry { listen: registry? },
             kafka: Kafka {
                 listen: kafka?,
                 settings: kafka_settings,

@@ -28,6 +28,7 @@ fn the_default_is_what_its_comments_say() {
     let config = settle("", &[], &[]).unwrap();
     assert_eq!(config.data, None);
     assert_eq!(config.ingress.listen.0.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.registry.listen.0.to_string(), "127.0.0.1:8081");
     assert_eq!(config.kafka.listen.0.to_string(), "127.0.0.1:9092");
     assert_eq!(config.operations.listen.0.to_string(), "127.0.0.1:9464");
     assert_eq!(config.log.wal_budget_bytes, 1 << 30);

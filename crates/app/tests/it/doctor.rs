@@ -4,8 +4,9 @@ use std::net::TcpListener;
 
 use crate::program::run;
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "events door",
+    "registry door",
     "kafka door",
     "operations door",
     "data directory",
@@ -24,7 +25,19 @@ fn it_tells_a_taken_port_from_free_ones() {
     let taken = taken.local_addr().unwrap().to_string();
     let any = "127.0.0.1:0";
     let ran = run(&[
-        "doctor", "--data", path, "--http", any, "--kafka", &taken, "--ops", any, "-o", "json",
+        "doctor",
+        "--data",
+        path,
+        "--http",
+        any,
+        "--registry",
+        any,
+        "--kafka",
+        &taken,
+        "--ops",
+        any,
+        "-o",
+        "json",
     ]);
     let checks = ran.json()["checks"].as_array().unwrap().clone();
     let names: Vec<&str> = checks
@@ -33,8 +46,9 @@ fn it_tells_a_taken_port_from_free_ones() {
         .collect();
     assert_eq!(names, NAMES);
     assert_eq!(checks[0]["verdict"], "good", "{ran}");
-    assert_eq!(checks[1]["verdict"], "wrong", "{ran}");
-    assert!(checks[1]["fix"].is_string(), "{ran}");
+    assert_eq!(checks[1]["verdict"], "good", "{ran}");
+    assert_eq!(checks[2]["verdict"], "wrong", "{ran}");
+    assert!(checks[2]["fix"].is_string(), "{ran}");
     assert_eq!(ran.code, 3, "{ran}");
     assert_eq!(
         std::fs::read_dir(directory.path()).unwrap().count(),

@@ -107,7 +107,7 @@ impl Served {
         let any = "127.0.0.1:0";
         let data = data.to_str().unwrap();
         let mut arguments = vec!["serve", "--data", data, "--http", any, "--kafka", any];
-        arguments.extend(["--ops", any]);
+        arguments.extend(["--ops", any, "--registry", any]);
         arguments.extend(more);
         let mut child = command(&arguments)
             .env("TIDEGATE_LOG", "warn")

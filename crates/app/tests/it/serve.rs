@@ -18,7 +18,7 @@ fn it_says_where_it_serves_and_ends_with_0_when_told_to() {
             .iter()
             .filter_map(|part| part.split('=').next())
             .collect();
-        assert_eq!(names, ["ready", "http", "kafka", "ops"], "{}", served.ready);
+        assert_eq!(names, ["ready", "http", "registry", "kafka", "ops"]);
         assert!(
             parts[1..].iter().all(|part| !part.ends_with(":0")),
             "{}",
@@ -35,7 +35,17 @@ fn a_second_process_on_the_same_directory_is_refused_with_the_firsts_pid() {
     let path = data.path().to_str().unwrap();
     let any = "127.0.0.1:0";
     let second = run(&[
-        "serve", "--data", path, "--http", any, "--kafka", any, "--ops", any,
+        "serve",
+        "--data",
+        path,
+        "--http",
+        any,
+        "--registry",
+        any,
+        "--kafka",
+        any,
+        "--ops",
+        any,
     ]);
     let pid = served.pid().to_string();
     insta::assert_snapshot!(second.redacted(&[(path, "DIR"), (&pid, "PID")]));
@@ -174,7 +184,17 @@ fn the_log_is_inspected_without_a_gateway() {
     );
     let any = "127.0.0.1:0";
     let refused = run(&[
-        "serve", "--data", path, "--http", any, "--kafka", any, "--ops", any,
+        "serve",
+        "--data",
+        path,
+        "--http",
+        any,
+        "--registry",
+        any,
+        "--kafka",
+        any,
+        "--ops",
+        any,
     ]);
     assert_eq!(refused.code, 1, "{refused}");
     assert!(

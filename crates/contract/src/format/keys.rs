@@ -370,8 +370,14 @@ static SCHEMA: &[Key] = &[
         "format",
         Form::Word(&[
             word("json", "JSON Schema, draft-07 or 2020-12"),
-            later("avro"),
-            later("protobuf"),
+            word(
+                "avro",
+                "Apache Avro; data is JSON, or binary as `application/avro`",
+            ),
+            word(
+                "protobuf",
+                "Protocol Buffers; data is ProtoJSON, or binary as `application/protobuf`",
+            ),
         ]),
         same("json"),
         "the language of the schema",
@@ -385,7 +391,7 @@ static SCHEMA: &[Key] = &[
             "a relative path such as `schemas/order.json`, or with a pointer into the file, \
              `schemas/all.json#/definitions/order`",
         ),
-        "the schema's file, seen from this file; `#/…` points to a part of it",
+        "the schema's file, seen from this file; `#/…` points to a part of it, or names a type or message",
     ),
     not_yet("subject"),
     not_yet("compatibility"),

@@ -38,7 +38,12 @@ fn both_accept(schema: &Validator, document: &Value) -> bool {
             set(&team(), &["metadata", "name"], json!(owner)).to_string(),
         ));
     }
-    let loaded = load::sources(&files, &|_| Some(r#"{"x": {}}"#.to_owned()));
+    let text = match document["spec"]["schema"]["format"].as_str() {
+        Some("avro") => r#""string""#,
+        Some("protobuf") => r#"syntax = "proto3"; message A {}"#,
+        _ => r#"{"x": {}}"#,
+    };
+    let loaded = load::sources(&files, &|_| Some(text.to_owned()));
     assert_eq!(
         loaded.is_ok(),
         by_schema,

@@ -8,10 +8,10 @@ use super::{Document, File};
 use crate::explain::Explained;
 use crate::format::keys::EVENT_CONTRACT;
 use crate::model::{
-    EventContract, EventRules, Idempotency, IngressRules, KeyRules, SchemaRules, SourceRule, Team,
-    TimeRules, TopicRules,
+    EventContract, EventRules, Idempotency, IngressRules, KeyRules, SchemaFormat, SchemaRules,
+    SourceRule, Team, TimeRules, TopicRules,
 };
-use crate::schema::json::JsonSchema;
+use crate::schema::Schema;
 
 /// Every form that the declaration lets through is one that the types read: tested word by word.
 const FITS: &str = "the declaration checked its form";
@@ -30,13 +30,14 @@ pub(crate) fn team(written: &Written) -> Team {
 pub(crate) fn event_contract<E>(
     written: &Written,
     file: &File<'_>,
-    schema: impl FnOnce(&str) -> Result<JsonSchema, E>,
+    schema: impl FnOnce(SchemaFormat, &str) -> Result<Schema, E>,
 ) -> Result<Arc<EventContract>, E> {
     let name = written.get("metadata.name").expect(FITS);
     let class = written.get("spec.class").expect(FITS).parse().expect(FITS);
     let explained = settle(EVENT_CONTRACT, written, class, name);
     let values = Values(&explained);
     let schema_file: String = values.get("spec.schema.file");
+    let format = values.get("spec.schema.format");
     let source = match values.maybe("spec.event.source") {
         Some(source) => SourceRule::Only(source),
         None => SourceRule::Any {
@@ -65,8 +66,8 @@ pub(crate) fn event_contract<E>(
             mode: values.get("spec.event.mode"),
         },
         schema: SchemaRules {
-            format: values.get("spec.schema.format"),
-            json: schema(&schema_file)?,
+            format,
+            schema: schema(format, &schema_file)?,
             file: schema_file,
         },
         key: KeyRules {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostic::{Diagnostic, Diagnostics, Level};
 use super::{File, load};
 use crate::model::Contracts;
-use crate::schema::json::MAX_FILE_BYTES as MAX_SCHEMA_BYTES;
+use crate::schema::MAX_FILE_BYTES as MAX_SCHEMA_BYTES;
 
 /// A contract takes less than 4 KiB, so this is a thousand of them in one file.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use crate::format::Key;
 use crate::format::keys::{EVENT_CONTRACT, KINDS, TEAM};
-use crate::model::{Contracts, EventContract, Team};
-use crate::schema::json::{JsonSchema, SchemaError, SchemaFile};
+use crate::model::{Contracts, EventContract, SchemaFormat, Team};
+use crate::schema::{FindFile, ParsedFile, Schema, SchemaError, Sources, beside};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Level, Snippet};
 pub use files::folder;
@@ -104,12 +104,9 @@ pub fn sources(
     load(&files, &find, Diagnostics::default())
 }
 
-/// Gives the text of a schema file, or says why not.
-type FindSchema<'a> = &'a dyn Fn(&str) -> Result<String, String>;
-
 fn load(
     files: &[File<'_>],
-    find_schema: FindSchema<'_>,
+    find_schema: FindFile<'_>,
     found: Diagnostics,
 ) -> Result<Contracts, Diagnostics> {
     let schemas = Schemas {
@@ -176,7 +173,9 @@ impl<'a> Set<'a> {
             return;
         }
         let schemas = &mut self.schemas;
-        match build::event_contract(&written, file, |reference| schemas.at(file.name, reference)) {
+        match build::event_contract(&written, file, |format, reference| {
+            schemas.at(file.name, format, reference)
+        }) {
             Ok(item) => self.contracts.push(Read {
                 file,
                 written,
@@ -298,8 +297,8 @@ impl<'a> Set<'a> {
 
 /// The schema files read so far, so that each is read and parsed once.
 struct Schemas<'a> {
-    find: FindSchema<'a>,
-    parsed: HashMap<String, Result<Arc<SchemaFile>, Problem>>,
+    find: FindFile<'a>,
+    parsed: HashMap<(SchemaFormat, String), Result<ParsedFile, Problem>>,
 }
 
 /// Why a schema cannot be used.
@@ -320,39 +319,26 @@ impl From<SchemaError> for Problem {
 
 impl Schemas<'_> {
     /// Finds the schema that `reference` means in a contract file.
-    fn at(&mut self, contract_file: &str, reference: &str) -> Result<JsonSchema, Problem> {
+    fn at(
+        &mut self,
+        contract_file: &str,
+        format: SchemaFormat,
+        reference: &str,
+    ) -> Result<Schema, Problem> {
         let (path, pointer) = reference.split_once('#').unwrap_or((reference, ""));
         let path = beside(contract_file, path);
         let find = self.find;
-        let parsed = self.parsed.entry(path).or_insert_with_key(|path| {
-            let text = find(path).map_err(|message| Problem {
-                message,
-                hint: None,
-            })?;
-            Ok(Arc::new(SchemaFile::parse(path, &text)?))
-        });
-        Ok(JsonSchema::at(
-            Arc::clone(parsed.as_ref().map_err(Clone::clone)?),
-            pointer,
-        )?)
+        let parsed = self
+            .parsed
+            .entry((format, path))
+            .or_insert_with_key(|(format, path)| {
+                let text = find(path).map_err(|message| Problem {
+                    message,
+                    hint: None,
+                })?;
+                let mut sources = Sources::new(find);
+                Ok(ParsedFile::parse(*format, path, &text, &mut sources)?)
+            });
+        Ok(parsed.as_ref().map_err(Clone::clone)?.at(pointer)?)
     }
-}
-
-/// Joins a path to the folder of a file: `orders/all.yaml` and `../a.json` make `a.json`.
-fn beside(file: &str, path: &str) -> String {
-    let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| *part != ".").collect();
-    if folder.is_empty() && !file.starts_with('/') {
-        parts.clear();
-    }
-    for part in path.split('/') {
-        match part {
-            "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }

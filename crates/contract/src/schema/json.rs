@@ -1,150 +1,137 @@
 //! JSON Schema, draft-07 and 2020-12. A file is parsed once and shared by every contract that
-//! points into it; each pointer is compiled once, on first use. Nothing is fetched: a reference
-//! must end in its own file. Patterns run in the engine that is linear in the text; those that it
+//! points into it; each pointer is compiled once, on first use. A reference ends in its own file or,
+//! by a relative path, in another of the contracts' folder; nothing is fetched. Patterns run in the engine that is linear in the text; those that it
 //! cannot run are refused when the file is read. `format` is an annotation and asserts nothing.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use jsonschema::{Draft, PatternOptions, Registry, ValidationOptions, Validator};
 use serde_json::Value;
 
 use super::data::{At, Data, Errors};
-use super::reasons;
+use super::{SchemaError, Sources, beside, reasons};
 use crate::check::Reason;
 use crate::tree::Tree;
 
-/// Schema files are written by people or generated from code; the demo's has 0.6 MB.
-pub(crate) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// What the library spends on one pattern at most: its program, and its cache while matching.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
-/// The name of a file inside the library; references are relative to it.
-const BASE_URI: &str = "tidegate:///schema";
-
-/// Why a schema cannot be used. For operators: it may repeat parts of the schema, never of events.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum SchemaError {
-    /// The text is no JSON.
-    #[error("schema file `{file}` is not JSON: {problem}")]
-    NotJson {
-        /// The schema file.
-        file: String,
-        /// What the parser says.
-        problem: String,
-    },
-    /// `$schema` names a language that is not supported.
-    #[error("schema file `{file}` is written in {draft}, which is not supported")]
-    Draft {
-        /// The schema file.
-        file: String,
-        /// What `$schema` says.
-        draft: String,
-    },
-    /// A keyword has a value that the language does not allow.
-    #[error("schema file `{file}` is no JSON Schema: `{pointer}` {problem}")]
-    Malformed {
-        /// The schema file.
-        file: String,
-        /// Where, as a JSON Pointer fragment.
-        pointer: String,
-        /// What is wrong there.
-        problem: String,
-    },
-    /// A pattern that cannot run in time linear in the text.
-    #[error("schema file `{file}` has a pattern that cannot run in linear time: `{pointer}`")]
-    Pattern {
-        /// The schema file.
-        file: String,
-        /// Where, as a JSON Pointer fragment.
-        pointer: String,
-    },
-    /// The pointer or a reference in the schema leads nowhere.
-    #[error("schema file `{file}`: {problem}")]
-    Reference {
-        /// The schema file.
-        file: String,
-        /// What leads nowhere.
-        problem: String,
-    },
-    /// The library refuses it for another reason.
-    #[error("schema `{schema}` does not compile: {problem}")]
-    Compile {
-        /// The schema file with its pointer.
-        schema: String,
-        /// What the library says.
-        problem: String,
-    },
-}
-
-impl SchemaError {
-    /// Returns what the schema's author can do.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::NotJson { .. } => "write the schema as one JSON value",
-            Self::Draft { .. } => {
-                "set `$schema` to draft-07 or 2020-12, or leave it out for 2020-12"
-            }
-            Self::Malformed { .. } => "see the specification of the schema's draft",
-            Self::Pattern { .. } => {
-                "write it without look-around and back-references, and with small repetitions"
-            }
-            Self::Reference { .. } => "point to a place in the same file; nothing is fetched",
-            Self::Compile { .. } => "mend the schema, then run `tidegate contract lint`",
-        }
-    }
-}
+/// The folder of all files inside the library; references are relative to the file they stand in.
+const BASE_URI: &str = "tidegate:///";
 
 /// A schema file, parsed and checked; shared by the contracts that point into it.
 pub(crate) struct SchemaFile {
-    name: String,
-    draft: Draft,
+    pub(crate) name: String,
+    pub(crate) draft: Draft,
     registry: Registry<'static>,
+    /// The file's own text and those it refers to, by path.
+    pub(crate) documents: HashMap<String, Arc<Value>>,
 }
 
 impl SchemaFile {
-    /// Parses a schema file and checks it as a whole.
-    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, SchemaError> {
+    /// Parses a schema file and those it refers to, and checks them as a whole.
+    pub(crate) fn parse(
+        name: &str,
+        text: &str,
+        sources: &mut Sources<'_>,
+    ) -> Result<Self, SchemaError> {
         let file = name.to_owned();
-        let root: Value = serde_json::from_str(text).map_err(|e| SchemaError::NotJson {
+        let (root, draft) = document(name, text)?;
+        let mut documents = HashMap::new();
+        let mut open = vec![(file.clone(), root)];
+        while let Some((name, schema)) = open.pop() {
+            let mut references = Vec::new();
+            collect_files(&schema, &mut references);
+            documents.insert(name.clone(), schema);
+            for reference in references {
+                let path = beside(&name, &reference);
+                if documents.contains_key(&path) || open.iter().any(|(name, _)| *name == path) {
+                    continue;
+                }
+                let text = sources.read(&name, &path)?;
+                open.push((path.clone(), document(&path, &text)?.0));
+            }
+        }
+        let mut builder = Registry::new().draft(draft).retriever(Nowhere);
+        let problem = |e: jsonschema::ReferencingError| SchemaError::Reference {
             file: file.clone(),
             problem: e.to_string(),
-        })?;
-        let draft = Draft::default().detect(&root);
-        if !matches!(draft, Draft::Draft7 | Draft::Draft202012) {
-            let draft = root
-                .get("$schema")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
-            return Err(SchemaError::Draft { file, draft });
-        }
-        let meta = match draft {
-            Draft::Draft7 => jsonschema::draft7::meta::validator(),
-            _ => jsonschema::draft202012::meta::validator(),
         };
-        if let Err(error) = meta.validate(&root) {
-            let pointer = reasons::fragment("#", error.instance_path().as_str());
-            let problem = reasons::detail(error.kind());
-            return Err(SchemaError::Malformed {
-                file,
-                pointer,
-                problem,
-            });
+        for (name, document) in &documents {
+            builder = builder
+                .add(uri(name), Arc::clone(document))
+                .map_err(problem)?;
         }
-        check_patterns(name, &root, &mut String::from("#"))?;
-        let registry = Registry::new()
-            .draft(draft)
-            .retriever(Nowhere)
-            .add(BASE_URI, Arc::new(root))
-            .and_then(|builder| builder.prepare())
-            .map_err(|e| SchemaError::Reference {
-                file: file.clone(),
-                problem: e.to_string(),
-            })?;
+        let registry = builder.prepare().map_err(problem)?;
         Ok(Self {
             name: file,
             draft,
             registry,
+            documents,
         })
+    }
+}
+
+/// Parses and checks one file.
+fn document(name: &str, text: &str) -> Result<(Arc<Value>, Draft), SchemaError> {
+    let file = name.to_owned();
+    let root: Value = serde_json::from_str(text).map_err(|e| SchemaError::NotJson {
+        file: file.clone(),
+        problem: e.to_string(),
+    })?;
+    let draft = Draft::default().detect(&root);
+    if !matches!(draft, Draft::Draft7 | Draft::Draft202012) {
+        let draft = root
+            .get("$schema")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        return Err(SchemaError::Draft { file, draft });
+    }
+    let meta = match draft {
+        Draft::Draft7 => jsonschema::draft7::meta::validator(),
+        _ => jsonschema::draft202012::meta::validator(),
+    };
+    if let Err(error) = meta.validate(&root) {
+        let pointer = reasons::fragment("#", error.instance_path().as_str());
+        let problem = reasons::detail(error.kind());
+        return Err(SchemaError::Malformed {
+            file,
+            pointer,
+            problem,
+        });
+    }
+    check_patterns(name, &root, &mut String::from("#"))?;
+    Ok((Arc::new(root), draft))
+}
+
+/// Names a file to the library.
+fn uri(path: &str) -> String {
+    let mut uri = BASE_URI.to_owned();
+    crate::check::push_escaped(&mut uri, &path.replace('?', "%3F"));
+    uri
+}
+
+/// Collects the relative paths of other files that a schema refers to.
+fn collect_files(schema: &Value, into: &mut Vec<String>) {
+    match schema {
+        Value::Object(keys) => {
+            for (key, value) in keys {
+                match (key.as_str(), value) {
+                    ("$ref", Value::String(reference)) => {
+                        let path = reference.split('#').next().unwrap_or_default();
+                        // Anything with a scheme is a name; it is never fetched.
+                        if !path.is_empty() && !path.contains(':') && !path.starts_with('/') {
+                            into.push(path.to_owned());
+                        }
+                    }
+                    ("const" | "enum" | "default" | "examples", _) => {}
+                    _ => collect_files(value, into),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_files(item, into)),
+        _ => {}
     }
 }
 
@@ -171,9 +158,11 @@ impl jsonschema::Retrieve for Nowhere {
 /// The schema of one contract: a place in a file, compiled on first use.
 #[derive(Debug)]
 pub struct JsonSchema {
-    file: Arc<SchemaFile>,
+    pub(crate) file: Arc<SchemaFile>,
     /// A URI fragment: `#`, then perhaps a JSON Pointer.
     fragment: String,
+    /// What the fragment was made of.
+    pub(crate) pointer: String,
     compiled: OnceLock<Result<Validator<Data>, SchemaError>>,
 }
 
@@ -181,8 +170,9 @@ impl JsonSchema {
     /// Points to a place in a file.
     pub(crate) fn at(file: Arc<SchemaFile>, pointer: &str) -> Result<Self, SchemaError> {
         let fragment = reasons::fragment("#", pointer);
-        let base = jsonschema::uri::from_str(BASE_URI).expect("a constant that parses");
-        if file.registry.resolver(base).lookup(&fragment).is_err() {
+        let base = jsonschema::uri::from_str(&uri(&file.name)).ok();
+        let found = base.is_some_and(|base| file.registry.resolver(base).lookup(&fragment).is_ok());
+        if !found {
             let problem = format!("there is no `{fragment}`");
             return Err(SchemaError::Reference {
                 file: file.name.clone(),
@@ -192,8 +182,19 @@ impl JsonSchema {
         Ok(Self {
             file,
             fragment,
+            pointer: pointer.to_owned(),
             compiled: OnceLock::new(),
         })
+    }
+
+    /// Parses a schema that stands alone, as a registry is sent one.
+    ///
+    /// # Errors
+    /// The schema cannot be used.
+    pub fn parse(name: &str, text: &str) -> Result<Self, SchemaError> {
+        let nothing = |path: &str| Err(format!("there is no schema file `{path}`"));
+        let file = SchemaFile::parse(name, text, &mut Sources::new(&nothing))?;
+        Self::at(Arc::new(file), "")
     }
 
     /// Compiles the schema, unless that was done before. Checking events does it on first use.
@@ -206,7 +207,7 @@ impl JsonSchema {
 
     pub(super) fn validator(&self) -> Result<&Validator<Data>, &SchemaError> {
         let build = || {
-            let reference = format!("{BASE_URI}{}", self.fragment);
+            let reference = format!("{}{}", uri(&self.file.name), self.fragment);
             options()
                 .with_draft(self.file.draft)
                 .with_registry(&self.file.registry)

@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::json::{JsonSchema, SchemaError, SchemaFile};
+use super::json::{JsonSchema, SchemaFile};
+use super::{SchemaError, Sources};
 use crate::check::Reasons;
 use crate::tree::Tree;
 
@@ -11,8 +12,13 @@ fn schema(text: &str) -> Result<JsonSchema, SchemaError> {
     schema_at(text, "")
 }
 
+fn file(text: &str) -> Result<SchemaFile, SchemaError> {
+    let nothing = |path: &str| Err(format!("there is no schema file `{path}`"));
+    SchemaFile::parse("s.json", text, &mut Sources::new(&nothing))
+}
+
 fn schema_at(text: &str, pointer: &str) -> Result<JsonSchema, SchemaError> {
-    JsonSchema::at(Arc::new(SchemaFile::parse("s.json", text)?), pointer)
+    JsonSchema::at(Arc::new(file(text)?), pointer)
 }
 
 fn verdict(schema: &JsonSchema, data: &Value) -> String {
@@ -359,7 +365,6 @@ fn nothing_is_fetched() {
     for reference in [
         "https://example.com/a.json",
         "file:///etc/hostname",
-        "other.json",
         "/etc/hostname",
     ] {
         let text = json!({"properties": {"a": {"$ref": reference}}}).to_string();
@@ -370,9 +375,38 @@ fn nothing_is_fetched() {
 }
 
 #[test]
+fn a_reference_may_end_in_another_file_of_the_folder() {
+    let find = |path: &str| match path {
+        "a/common.json" => Ok(r##"{"definitions": {
+            "id": {"$ref": "parts/text.json#/$defs/short"}, "order": {"$ref": "order.json"}}}"##
+            .to_owned()),
+        "a/parts/text.json" => {
+            Ok(r##"{"$defs": {"short": {"type": "string", "maxLength": 3}}}"##.to_owned())
+        }
+        path => Err(format!("there is no schema file `{path}`")),
+    };
+    let text = r##"{"properties": {"id": {"$ref": "common.json#/definitions/id"},
+                                    "parent": {"$ref": "./common.json#/definitions/order"}}}"##;
+    let file = SchemaFile::parse("a/order.json", text, &mut Sources::new(&find)).unwrap();
+    let schema = JsonSchema::at(Arc::new(file), "").unwrap();
+    assert_eq!(
+        verdict(&schema, &json!({"id": "abc", "parent": {"id": "x"}})),
+        ""
+    );
+    let found = verdict(&schema, &json!({"parent": {"id": "long"}}));
+    assert!(found.starts_with("#/data/parent/id "), "{found}");
+    let lost = r#"{"$ref": "lost.json"}"#;
+    let error = SchemaFile::parse("a/order.json", lost, &mut Sources::new(&find)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "schema file `a/order.json`: there is no schema file `a/lost.json`"
+    );
+}
+
+#[test]
 fn a_schema_is_compiled_once_and_its_file_shared() {
     let text = r##"{"definitions": {"a": {"$ref": "#/definitions/b"}, "b": {"type": "string"}, "c$d": {"type": "null"}}}"##;
-    let file = Arc::new(SchemaFile::parse("s.json", text).unwrap());
+    let file = Arc::new(file(text).unwrap());
     let check = |pointer: &str, data: Value, expected: &str| {
         let schema = JsonSchema::at(Arc::clone(&file), pointer).unwrap();
         assert_eq!(verdict(&schema, &data), expected);

@@ -14,6 +14,7 @@ use tidegate_event_log::{
 };
 use tidegate_gateway::{
     Clock, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http, serve_ops,
+    serve_registry,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -151,19 +152,25 @@ pub(crate) enum Fault {
     NotStored = 3,
     /// Fails, and nobody knows.
     InDoubt = 4,
+    /// Appends are taken, stored a while later, and never answered.
+    StoresLate = 5,
 }
 
-const FAULTS: [Fault; 5] = [
+/// How much later.
+pub(crate) const LATE: Duration = Duration::from_millis(600);
+
+const FAULTS: [Fault; 6] = [
     Fault::None,
     Fault::StoresAndHangs,
     Fault::Hangs,
     Fault::NotStored,
     Fault::InDoubt,
+    Fault::StoresLate,
 ];
 
 /// A real log that can be made to fail.
 pub(crate) struct FaultyLog {
-    inner: MemoryLog,
+    inner: Arc<MemoryLog>,
     fault: AtomicU8,
 }
 
@@ -174,7 +181,7 @@ impl FaultyLog {
 
     async fn fail(&self) -> Result<(), LogError> {
         match FAULTS[usize::from(self.fault.load(Ordering::Relaxed))] {
-            Fault::None | Fault::StoresAndHangs => Ok(()),
+            Fault::None | Fault::StoresAndHangs | Fault::StoresLate => Ok(()),
             Fault::Hangs => std::future::pending().await,
             Fault::NotStored => Err(LogError::not_stored("no room")),
             Fault::InDoubt => Err(LogError::in_doubt("the device is gone")),
@@ -187,6 +194,15 @@ impl Log for FaultyLog {
     async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, LogError>> {
         if let Err(error) = self.fail().await {
             return vec![Err(error); appends.len()];
+        }
+        if self.fault.load(Ordering::Relaxed) == Fault::StoresLate as u8 {
+            let log = Arc::clone(&self.inner);
+            tokio::spawn(async move {
+                tokio::time::sleep(LATE).await;
+                drop(log.append(appends).await);
+            });
+            std::future::pending::<()>().await;
+            return Vec::new();
         }
         let answers = self.inner.append(appends).await;
         if self.fault.load(Ordering::Relaxed) == Fault::StoresAndHangs as u8 {
@@ -253,6 +269,7 @@ impl Log for FaultyLog {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) ops: SocketAddr,
+    pub(crate) registry: SocketAddr,
     pub(crate) log: Arc<FaultyLog>,
     pub(crate) clock: Arc<HandClock>,
     pub(crate) gateway: Arc<Gateway>,
@@ -265,17 +282,26 @@ pub(crate) async fn start() -> Running {
     start_with(Settings::default()).await
 }
 
-pub(crate) async fn start_with(mut settings: Settings) -> Running {
+pub(crate) async fn start_with(settings: Settings) -> Running {
+    let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
+    let log_clock = Arc::clone(&clock);
+    let log = Arc::new(FaultyLog {
+        inner: Arc::new(MemoryLog::new(move || log_clock.now_ms())),
+        fault: AtomicU8::new(0),
+    });
+    start_on(log, clock, settings).await
+}
+
+/// Starts a gateway on a log that may have served another one.
+pub(crate) async fn start_on(
+    log: Arc<FaultyLog>,
+    clock: Arc<HandClock>,
+    mut settings: Settings,
+) -> Running {
     let secret = Secret::new(SECRET);
     settings
         .sources
         .insert("github".to_owned(), Source::Github { secret });
-    let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
-    let log_clock = Arc::clone(&clock);
-    let log = Arc::new(FaultyLog {
-        inner: MemoryLog::new(move || log_clock.now_ms()),
-        fault: AtomicU8::new(0),
-    });
     let gateway = Gateway::start(Parts {
         log: log.clone(),
         contracts: contracts(ORDER),
@@ -297,10 +323,18 @@ pub(crate) async fn start_with(mut settings: Settings) -> Running {
         Arc::clone(&gateway),
         std::future::pending(),
     ));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let registry = listener.local_addr().unwrap();
+    tokio::spawn(serve_registry(
+        listener,
+        Arc::clone(&gateway),
+        std::future::pending(),
+    ));
     let client = reqwest::Client::new();
     Running {
         address,
         ops,
+        registry,
         log,
         clock,
         gateway,
@@ -421,7 +455,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    async fn of(response: Response) -> Self {
+    pub(crate) async fn of(response: Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = response.text().await.unwrap();

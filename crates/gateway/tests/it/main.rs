@@ -12,5 +12,6 @@ mod events;
 mod harness;
 mod quarantine;
 mod reads;
+mod registry;
 mod repeats;
 mod sources;

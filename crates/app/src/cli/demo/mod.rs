@@ -71,6 +71,7 @@ impl Demo {
             .flag("--data", "data", path(root.join("data")))
             .flag("--input", "contracts", path(input.contracts()))
             .flag("demo", "ingress.listen", any())
+            .flag("demo", "registry.listen", any())
             .flag("demo", "kafka.listen", any())
             .flag("demo", "operations.listen", any())
             .flag("demo", "sources.github.secret", Some(secret_file))

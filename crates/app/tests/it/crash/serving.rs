@@ -104,6 +104,7 @@ impl Place {
             "--contracts=contracts",
             "--config=tidegate.yaml",
             "--http=127.0.0.1:0",
+            "--registry=127.0.0.1:0",
             "--kafka=127.0.0.1:0",
             "--ops=127.0.0.1:0",
         ];

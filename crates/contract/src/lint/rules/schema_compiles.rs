@@ -42,7 +42,7 @@ spec: {pager: "mailto:orders@example.com"}
 
 fn check(contracts: &Contracts, findings: &mut Findings<'_>) {
     for contract in contracts {
-        if let Err(error) = contract.schema.json.compile() {
+        if let Err(error) = contract.schema.schema.compile() {
             findings.add(
                 contract,
                 "spec.schema.file",

@@ -1,0 +1,196 @@
+//! Avro's binary encoding to the JSON form of the same data (Avro 1.12 «Binary encoding»). Depth,
+//! count of values and every length are bounded: blocks of nothing cost no bytes, and a schema that
+//! refers to itself nests as deep as its data says.
+
+use serde_json::{Map, Number, Value};
+
+use super::{AvroSchema, Node, NodeId};
+
+/// As deep as JSON data may be.
+const MAX_DEPTH: usize = 128;
+/// Values that take no bytes, beyond those that do.
+const FREE_VALUES: usize = 1024;
+
+pub(super) fn decode(schema: &AvroSchema, data: &[u8]) -> Result<Value, String> {
+    let mut decoding = Decoding {
+        nodes: &schema.file.nodes,
+        rest: data,
+        values: FREE_VALUES + 8 * data.len(),
+    };
+    let value = decoding.value(schema.root, 0)?;
+    match decoding.rest.len() {
+        0 => Ok(value),
+        left => Err(format!("has {left} bytes behind the end of its Avro value")),
+    }
+}
+
+struct Decoding<'a> {
+    nodes: &'a [Node],
+    rest: &'a [u8],
+    /// How many values may still come.
+    values: usize,
+}
+
+impl Decoding<'_> {
+    fn value(&mut self, node: NodeId, depth: usize) -> Result<Value, String> {
+        if depth > MAX_DEPTH {
+            return Err(format!("nests Avro values deeper than {MAX_DEPTH}"));
+        }
+        self.values = self
+            .values
+            .checked_sub(1)
+            .ok_or("has more Avro values than its bytes warrant")?;
+        let nodes = self.nodes;
+        Ok(match &nodes[node] {
+            Node::Null => Value::Null,
+            Node::Boolean => match self.take(1)? {
+                [0] => Value::Bool(false),
+                [1] => Value::Bool(true),
+                _ => return Err("has an Avro boolean that is neither 0 nor 1".to_owned()),
+            },
+            Node::Int => {
+                let number = self.long()?;
+                let fits = i32::try_from(number).map_err(|_| "has an Avro int beyond 32 bits")?;
+                fits.into()
+            }
+            Node::Long => self.long()?.into(),
+            Node::Float => {
+                let bytes = self.array::<4>()?;
+                float(f64::from(f32::from_le_bytes(bytes)))
+            }
+            Node::Double => float(f64::from_le_bytes(self.array::<8>()?)),
+            Node::Bytes => {
+                let length = self.length()?;
+                latin_1(self.take(length)?)
+            }
+            Node::Fixed { size, .. } => latin_1(self.take(*size)?),
+            Node::String => self.text()?.into(),
+            Node::Enum(declared) => {
+                let index = self.length_of(declared.symbols.len(), "enum symbol")?;
+                declared.symbols[index].clone().into()
+            }
+            Node::Union(branches) => {
+                let index = self.length_of(branches.len(), "union branch")?;
+                self.value(branches[index], depth + 1)?
+            }
+            Node::Array(items) => {
+                let mut values = Vec::new();
+                while let Some(count) = self.block()? {
+                    for _ in 0..count {
+                        values.push(self.value(*items, depth + 1)?);
+                    }
+                }
+                Value::Array(values)
+            }
+            Node::Map(inner) => {
+                let mut entries = Map::new();
+                while let Some(count) = self.block()? {
+                    for _ in 0..count {
+                        let key = self.text()?;
+                        let value = self.value(*inner, depth + 1)?;
+                        if entries.insert(key, value).is_some() {
+                            return Err("has a key of an Avro map twice".to_owned());
+                        }
+                    }
+                }
+                Value::Object(entries)
+            }
+            Node::Record(record) => {
+                let mut entries = Map::new();
+                for field in &record.fields {
+                    let value = self.value(field.node, depth + 1)?;
+                    entries.insert(field.name.clone(), value);
+                }
+                Value::Object(entries)
+            }
+            Node::Reference(_) => return Err("has no Avro type".to_owned()),
+        })
+    }
+
+    fn take(&mut self, length: usize) -> Result<&[u8], String> {
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or("ends inside an Avro value")?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        let bytes = self.take(N)?;
+        bytes
+            .try_into()
+            .map_err(|_| "ends inside an Avro value".to_owned())
+    }
+
+    /// Reads a zig-zag number of at most ten bytes.
+    fn long(&mut self) -> Result<i64, String> {
+        let mut number: u64 = 0;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.array::<1>()?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                break;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                #[expect(
+                    clippy::cast_possible_wrap,
+                    reason = "zig-zag: the lowest bit is the sign"
+                )]
+                return Ok((number >> 1) as i64 ^ -((number & 1) as i64));
+            }
+        }
+        Err("has an Avro number beyond 64 bits".to_owned())
+    }
+
+    fn length(&mut self) -> Result<usize, String> {
+        usize::try_from(self.long()?).map_err(|_| "has a negative Avro length".to_owned())
+    }
+
+    fn length_of(&mut self, count: usize, what: &str) -> Result<usize, String> {
+        let index = self.long()?;
+        usize::try_from(index)
+            .ok()
+            .filter(|index| *index < count)
+            .ok_or_else(|| format!("has an Avro {what} that its schema lacks"))
+    }
+
+    /// Reads how many items the next block has; nothing at the end.
+    fn block(&mut self) -> Result<Option<usize>, String> {
+        let count = self.long()?;
+        if count < 0 {
+            // The size in bytes, for readers that skip.
+            self.length()?;
+        }
+        let count = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+        Ok((count > 0).then_some(count))
+    }
+
+    fn text(&mut self) -> Result<String, String> {
+        let length = self.length()?;
+        let bytes = self.take(length)?;
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| "has an Avro string that is not UTF-8")?;
+        Ok(text.to_owned())
+    }
+}
+
+/// JSON has no infinities; Java's encoder writes them as these strings.
+fn float(number: f64) -> Value {
+    Number::from_f64(number).map_or_else(
+        || {
+            let name = match number {
+                f64::INFINITY => "Infinity",
+                f64::NEG_INFINITY => "-Infinity",
+                _ => "NaN",
+            };
+            Value::from(name)
+        },
+        Value::Number,
+    )
+}
+
+fn latin_1(bytes: &[u8]) -> Value {
+    Value::String(bytes.iter().map(|byte| char::from(*byte)).collect())
+}

@@ -1,0 +1,449 @@
+//! JSON Schema in one form: each schema is one kind of thing, and what says several things at once
+//! is a combination of all of them, as the library behind Confluent's registry reads it. References
+//! are followed, to other files too; one that leads nowhere stands for its own text. Built without
+//! recursion, so that no schema is too deep for it; too many are refused.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jsonschema::Draft;
+use regex::{Regex, RegexBuilder};
+use serde_json::{Map, Value};
+
+use super::super::super::beside;
+use super::super::super::json::{JsonSchema, SchemaFile};
+
+/// Both schemas together.
+const MAX_FORMS: usize = 100_000;
+const MAX_PATTERN_BYTES: usize = 256 * 1024;
+
+pub(super) type Id = usize;
+
+pub(super) enum Form<'a> {
+    Empty,
+    False,
+    Boolean,
+    Null,
+    Text(Text<'a>),
+    Number(Numbers),
+    Const(&'a Value),
+    Enum(&'a [Value]),
+    Not(Id),
+    Combined(Criterion, Vec<Id>),
+    Object(Object<'a>),
+    List(List),
+    /// `if`, `then`, `else`: Confluent does not look inside.
+    Conditional,
+    Reference(Id),
+    /// A reference that leads nowhere we know.
+    Opaque(&'a str),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Criterion {
+    All,
+    Any,
+    One,
+}
+
+pub(super) struct Text<'a> {
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
+    pub(super) pattern: Option<&'a str>,
+}
+
+pub(super) struct Numbers {
+    pub(super) integer: bool,
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
+    pub(super) exclusive_min: Option<f64>,
+    pub(super) exclusive_max: Option<f64>,
+    pub(super) multiple_of: Option<f64>,
+}
+
+/// What may stand beside that which is named.
+pub(super) enum Members {
+    Any,
+    None,
+    Like(Id),
+}
+
+pub(super) struct Object<'a> {
+    pub(super) properties: BTreeMap<&'a str, Id>,
+    pub(super) required: HashSet<&'a str>,
+    pub(super) patterns: Vec<(Regex, Id)>,
+    pub(super) additional: Members,
+    pub(super) unevaluated: Option<Id>,
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
+    pub(super) needs: BTreeMap<&'a str, Vec<&'a str>>,
+    pub(super) needs_schema: BTreeMap<&'a str, Id>,
+}
+
+pub(super) struct List {
+    /// The schema of all items.
+    pub(super) all: Option<Id>,
+    /// The schemas of the first items.
+    pub(super) each: Vec<Id>,
+    pub(super) additional: Members,
+    pub(super) unevaluated: Option<Id>,
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
+    pub(super) min_contains: Option<f64>,
+    pub(super) max_contains: Option<f64>,
+    pub(super) unique: bool,
+}
+
+/// A schema where it stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    value: &'a Value,
+    file: &'a SchemaFile,
+    path: &'a str,
+}
+
+/// The forms of two schemas.
+#[derive(Default)]
+pub(super) struct Forms<'a> {
+    forms: Vec<Form<'a>>,
+    has_default: Vec<bool>,
+    /// By the address of their JSON: what is referred to twice is one.
+    ids: HashMap<usize, Id>,
+    open: Vec<(Id, Place<'a>)>,
+}
+
+impl<'a> Forms<'a> {
+    /// Brings a schema into this form; nothing if it is too large.
+    pub(super) fn add(&mut self, schema: &'a JsonSchema) -> Option<Id> {
+        let file = &*schema.file;
+        let (path, root) = file.documents.get_key_value(&file.name)?;
+        let place = Place {
+            value: root.pointer(&schema.pointer)?,
+            file,
+            path,
+        };
+        let id = self.id(place);
+        while let Some((id, place)) = self.open.pop() {
+            if self.forms.len() > MAX_FORMS {
+                return None;
+            }
+            self.forms[id] = self.form(place);
+        }
+        Some(id)
+    }
+
+    pub(super) fn get(&self, id: Id) -> &Form<'a> {
+        &self.forms[self.target(id)]
+    }
+
+    /// Follows references; a ring of nothing but references is as good as empty.
+    pub(super) fn target(&self, id: Id) -> Id {
+        let mut at = id;
+        for _ in 0..self.forms.len() {
+            match self.forms[at] {
+                Form::Reference(next) if next != at => at = next,
+                _ => break,
+            }
+        }
+        at
+    }
+
+    /// Says whether the schema gives a default.
+    pub(super) fn has_default(&self, id: Id) -> bool {
+        self.has_default[id]
+    }
+
+    fn push(&mut self, form: Form<'a>, has_default: bool) -> Id {
+        self.forms.push(form);
+        self.has_default.push(has_default);
+        self.forms.len() - 1
+    }
+
+    fn id(&mut self, place: Place<'a>) -> Id {
+        let address = std::ptr::from_ref(place.value).addr();
+        if let Some(id) = self.ids.get(&address) {
+            return *id;
+        }
+        let id = self.push(Form::Empty, place.value.get("default").is_some());
+        self.ids.insert(address, id);
+        self.open.push((id, place));
+        id
+    }
+
+    fn below(&mut self, place: Place<'a>, value: &'a Value) -> Id {
+        self.id(Place { value, ..place })
+    }
+
+    fn form(&mut self, place: Place<'a>) -> Form<'a> {
+        let keys = match place.value {
+            Value::Bool(false) => return Form::False,
+            Value::Object(keys) => keys,
+            _ => return Form::Empty,
+        };
+        let mut parts = Vec::new();
+        if let Some(Value::String(reference)) = keys.get("$ref") {
+            let form = match resolve(place, reference) {
+                Some(target) => Form::Reference(self.id(target)),
+                None => Form::Opaque(reference),
+            };
+            // Draft-07 has nothing beside a reference count.
+            if place.file.draft == Draft::Draft7 {
+                return form;
+            }
+            parts.push(form);
+        }
+        if let Some(Value::Array(values)) = keys.get("enum") {
+            parts.push(Form::Enum(values));
+        }
+        for (key, criterion) in [
+            ("allOf", Criterion::All),
+            ("anyOf", Criterion::Any),
+            ("oneOf", Criterion::One),
+        ] {
+            if let Some(Value::Array(inner)) = keys.get(key) {
+                // The same said twice is said once.
+                let mut said = HashSet::new();
+                let inner = inner
+                    .iter()
+                    .filter(|value| said.insert(value.to_string()))
+                    .map(|value| self.below(place, value))
+                    .collect();
+                parts.push(Form::Combined(criterion, inner));
+            }
+        }
+        if let Some(inner) = keys.get("not") {
+            parts.push(Form::Not(self.below(place, inner)));
+        }
+        if let Some(value) = keys.get("const") {
+            parts.push(Form::Const(value));
+        }
+        if keys.contains_key("if") {
+            parts.push(Form::Conditional);
+        }
+        match keys.get("type") {
+            Some(Value::String(name)) => parts.extend(self.typed(place, keys, name)),
+            Some(Value::Array(names)) => {
+                let mut forms: Vec<Form<'a>> = Vec::new();
+                for name in names.iter().filter_map(Value::as_str) {
+                    forms.extend(self.typed(place, keys, name));
+                }
+                parts.extend(self.combine(Criterion::Any, forms));
+            }
+            _ => {
+                for (name, known) in SNIFFED {
+                    if known.iter().any(|key| keys.contains_key(*key)) {
+                        parts.extend(self.typed(place, keys, name));
+                    }
+                }
+            }
+        }
+        self.combine(Criterion::All, parts).unwrap_or(Form::Empty)
+    }
+
+    fn combine(&mut self, criterion: Criterion, mut forms: Vec<Form<'a>>) -> Option<Form<'a>> {
+        if forms.len() < 2 {
+            return forms.pop();
+        }
+        let ids = forms
+            .into_iter()
+            .map(|form| self.push(form, false))
+            .collect();
+        Some(Form::Combined(criterion, ids))
+    }
+
+    fn typed(
+        &mut self,
+        place: Place<'a>,
+        keys: &'a Map<String, Value>,
+        name: &str,
+    ) -> Option<Form<'a>> {
+        let number = |key: &str| keys.get(key).and_then(Value::as_f64);
+        Some(match name {
+            "string" => Form::Text(Text {
+                min: number("minLength"),
+                max: number("maxLength"),
+                pattern: keys.get("pattern").and_then(Value::as_str),
+            }),
+            "number" | "integer" => Form::Number(Numbers {
+                integer: name == "integer",
+                min: number("minimum"),
+                max: number("maximum"),
+                exclusive_min: number("exclusiveMinimum"),
+                exclusive_max: number("exclusiveMaximum"),
+                multiple_of: number("multipleOf"),
+            }),
+            "boolean" => Form::Boolean,
+            "null" => Form::Null,
+            "object" => Form::Object(self.object(place, keys)),
+            "array" => Form::List(self.list(place, keys)),
+            _ => return None,
+        })
+    }
+
+    fn members(&mut self, place: Place<'a>, value: Option<&'a Value>) -> Members {
+        match value {
+            None | Some(Value::Bool(true)) => Members::Any,
+            Some(Value::Bool(false)) => Members::None,
+            Some(value) => Members::Like(self.below(place, value)),
+        }
+    }
+
+    fn object(&mut self, place: Place<'a>, keys: &'a Map<String, Value>) -> Object<'a> {
+        let number = |key: &str| keys.get(key).and_then(Value::as_f64);
+        let map = |key: &str| {
+            keys.get(key)
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+        };
+        let mut needs = BTreeMap::new();
+        let mut needs_schema = BTreeMap::new();
+        for (name, value) in map("dependencies")
+            .chain(map("dependentRequired"))
+            .chain(map("dependentSchemas"))
+        {
+            match value {
+                Value::Array(names) => {
+                    let names = names.iter().filter_map(Value::as_str).collect();
+                    needs.insert(name.as_str(), names);
+                }
+                schema => {
+                    needs_schema.insert(name.as_str(), self.below(place, schema));
+                }
+            }
+        }
+        Object {
+            properties: map("properties")
+                .map(|(name, value)| (name.as_str(), self.below(place, value)))
+                .collect(),
+            required: keys
+                .get("required")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect(),
+            patterns: map("patternProperties")
+                .filter_map(|(pattern, value)| {
+                    let pattern = RegexBuilder::new(pattern)
+                        .size_limit(MAX_PATTERN_BYTES)
+                        .build();
+                    Some((pattern.ok()?, self.below(place, value)))
+                })
+                .collect(),
+            additional: self.members(place, keys.get("additionalProperties")),
+            unevaluated: keys
+                .get("unevaluatedProperties")
+                .map(|value| self.below(place, value)),
+            min: number("minProperties"),
+            max: number("maxProperties"),
+            needs,
+            needs_schema,
+        }
+    }
+
+    fn list(&mut self, place: Place<'a>, keys: &'a Map<String, Value>) -> List {
+        let number = |key: &str| keys.get(key).and_then(Value::as_f64);
+        // 2020-12 has `prefixItems` and `items` for what was `items` and `additionalItems`.
+        let (each, rest) = match (keys.get("prefixItems"), keys.get("items")) {
+            (Some(Value::Array(each)), rest) => (each.as_slice(), rest),
+            (_, Some(Value::Array(each))) => (each.as_slice(), keys.get("additionalItems")),
+            (_, Some(Value::Bool(_))) => (&[][..], keys.get("items")),
+            _ => (&[][..], keys.get("additionalItems")),
+        };
+        let all = match keys.get("items") {
+            Some(value @ Value::Object(_)) if each.is_empty() => Some(self.below(place, value)),
+            _ => None,
+        };
+        List {
+            all,
+            each: each.iter().map(|value| self.below(place, value)).collect(),
+            additional: self.members(place, rest),
+            unevaluated: keys
+                .get("unevaluatedItems")
+                .map(|value| self.below(place, value)),
+            min: number("minItems"),
+            max: number("maxItems"),
+            min_contains: number("minContains"),
+            max_contains: number("maxContains"),
+            unique: keys.get("uniqueItems") == Some(&Value::Bool(true)),
+        }
+    }
+}
+
+/// By which keys a schema without a type is known.
+const SNIFFED: &[(&str, &[&str])] = &[
+    ("string", &["minLength", "maxLength", "pattern", "format"]),
+    (
+        "number",
+        &[
+            "minimum",
+            "maximum",
+            "exclusiveMinimum",
+            "exclusiveMaximum",
+            "multipleOf",
+        ],
+    ),
+    (
+        "array",
+        &[
+            "items",
+            "prefixItems",
+            "additionalItems",
+            "unevaluatedItems",
+            "minItems",
+            "maxItems",
+            "uniqueItems",
+            "contains",
+        ],
+    ),
+    (
+        "object",
+        &[
+            "properties",
+            "required",
+            "additionalProperties",
+            "unevaluatedProperties",
+            "minProperties",
+            "maxProperties",
+            "dependencies",
+            "dependentRequired",
+            "dependentSchemas",
+            "patternProperties",
+            "propertyNames",
+        ],
+    ),
+];
+
+/// Follows a reference inside its file or to another by a relative path.
+fn resolve<'a>(from: Place<'a>, reference: &str) -> Option<Place<'a>> {
+    let (target, fragment) = reference.split_once('#').unwrap_or((reference, ""));
+    let documents = &from.file.documents;
+    let own_id = documents[from.path].get("$id").and_then(Value::as_str);
+    let path = if target.is_empty() || own_id.is_some_and(|id| id.trim_end_matches('#') == target) {
+        from.path.to_owned()
+    } else {
+        beside(from.path, target)
+    };
+    let (path, root) = documents.get_key_value(&path)?;
+    let value = root.pointer(&percent_decoded(fragment)?)?;
+    Some(Place {
+        value,
+        path,
+        ..from
+    })
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            let value = 16 * digit(rest.next()?)? + digit(rest.next()?)?;
+            bytes.push(u8::try_from(value).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}

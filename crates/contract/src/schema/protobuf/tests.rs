@@ -1,0 +1,287 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::Sources;
+use super::{ProtobufFile, ProtobufSchema};
+use crate::check::Reasons;
+
+const ORDER: &str = r#"
+syntax = "proto3";
+package com.example;
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/duration.proto";
+import "google/protobuf/struct.proto";
+import "google/protobuf/wrappers.proto";
+message Order {
+  string order_id = 1;
+  int32 count = 2;
+  uint64 total = 3;
+  repeated Line lines = 4;
+  map<int32, string> notes = 5;
+  State state = 6;
+  bytes hash = 7;
+  oneof paid_by { string card = 8; bool cash = 9; }
+  google.protobuf.Timestamp placed_at = 10;
+  google.protobuf.Duration took = 11;
+  google.protobuf.Struct extra = 12;
+  google.protobuf.StringValue nick = 13;
+  double weight = 14;
+  bool gift = 15;
+  Order parent = 16;
+}
+message Line { string sku = 1; }
+enum State { OPEN = 0; DONE = 1; }
+"#;
+
+fn verdict(schema: &ProtobufSchema, data: &Value) -> String {
+    let mut reasons = Reasons::default();
+    schema.check(data, &mut reasons);
+    reasons.to_string()
+}
+
+#[test]
+fn json_data_is_checked_by_the_rules_of_protojson() {
+    let order = ProtobufSchema::parse("order.proto", ORDER).unwrap();
+    let check = |data: Value, expected: &str| {
+        assert_eq!(verdict(&order, &data), expected, "{data}");
+    };
+    check(json!({}), "");
+    check(
+        json!({"orderId": "a", "count": 5, "total": "18446744073709551615", "lines": [{"sku": "x"}]}),
+        "",
+    );
+    check(
+        json!({"orderId": null, "count": "5", "total": 5, "weight": "NaN", "gift": true}),
+        "",
+    );
+    check(
+        json!({"count": 1e3, "notes": {"1": "a", "-2": "b"}, "state": "DONE", "hash": "aGk="}),
+        "",
+    );
+    check(
+        json!({"state": 7, "hash": "aGk", "card": "x", "cash": null, "nick": "n"}),
+        "",
+    );
+    check(
+        json!({"placedAt": "2026-11-21T16:00:00Z", "took": "-1.5s", "extra": {"a": [1]}}),
+        "",
+    );
+    check(json!([]), "#/data must be an object (schema:type)");
+    check(
+        json!({"order_id": "a"}),
+        "#/data/order_id must be called `orderId` (schema:fields)",
+    );
+    check(
+        json!({"orderIdx": "a"}),
+        "#/data/orderIdx is no field of this message (schema:fields)",
+    );
+    check(
+        json!({"orderId": 5}),
+        "#/data/orderId must be a string (schema:type)",
+    );
+    check(
+        json!({"count": 2_147_483_648_u64}),
+        "#/data/count must be a 32-bit integer (schema:type)",
+    );
+    check(
+        json!({"count": 1.5}),
+        "#/data/count must be a 32-bit integer (schema:type)",
+    );
+    check(
+        json!({"total": -1}),
+        "#/data/total must be a 64-bit integer, not negative (schema:type)",
+    );
+    check(
+        json!({"lines": {}}),
+        "#/data/lines must be a list (schema:type)",
+    );
+    check(
+        json!({"lines": [{}, {"sku": 1}]}),
+        "#/data/lines/1/sku must be a string (schema:type)",
+    );
+    check(
+        json!({"notes": {"x": "a"}}),
+        "#/data/notes/x must have a key of type int32 (schema:key)",
+    );
+    check(
+        json!({"notes": {"1": 1}}),
+        "#/data/notes/1 must be a string (schema:type)",
+    );
+    check(
+        json!({"state": "NEW"}),
+        "#/data/state must be one of `OPEN`, `DONE` (schema:enum)",
+    );
+    check(
+        json!({"hash": "a b"}),
+        "#/data/hash must be base64 (schema:type)",
+    );
+    check(
+        json!({"card": "x", "cash": true}),
+        "#/data/cash excludes `card`: both are of `paid_by` (schema:oneof)",
+    );
+    check(
+        json!({"placedAt": "today"}),
+        "#/data/placedAt must be an RFC 3339 timestamp (schema:type)",
+    );
+    check(
+        json!({"took": "1m"}),
+        "#/data/took must be a duration in seconds such as `1.5s` (schema:type)",
+    );
+    check(
+        json!({"nick": 5}),
+        "#/data/nick must be a string (schema:type)",
+    );
+    check(
+        json!({"weight": "heavy"}),
+        "#/data/weight must be a number (schema:type)",
+    );
+    check(
+        json!({"gift": "yes"}),
+        "#/data/gift must be true or false (schema:type)",
+    );
+    check(
+        json!({"parent": {"orderId": 5}}),
+        "#/data/parent/orderId must be a string (schema:type)",
+    );
+}
+
+#[test]
+fn proto2_has_required_fields_and_closed_enums() {
+    let text = r#"syntax = "proto2"; message A { required string id = 1; optional E e = 2; enum E { X = 1; } }"#;
+    let schema = ProtobufSchema::parse("a.proto", text).unwrap();
+    assert_eq!(verdict(&schema, &json!({"id": "a", "e": "X"})), "");
+    assert_eq!(
+        verdict(&schema, &json!({"e": 2})),
+        "#/data/e must be one of `X` (schema:enum); #/data/id required (schema:required)"
+    );
+    // In binary too.
+    assert_eq!(
+        verdict(&schema, &schema.decode(b"").unwrap()),
+        "#/data/id required (schema:required)"
+    );
+}
+
+#[test]
+fn binary_data_becomes_its_json_form() {
+    let order = ProtobufSchema::parse("order.proto", ORDER).unwrap();
+    let data = order
+        .decode(b"\x0a\x01a\x10\x05\x18\x07\x22\x03\x0a\x01x\x30\x01")
+        .unwrap();
+    let expected =
+        json!({"orderId": "a", "count": 5, "total": "7", "lines": [{"sku": "x"}], "state": "DONE"});
+    assert_eq!(data, expected);
+    assert_eq!(verdict(&order, &data), "");
+    let refused = |bytes: &[u8]| order.decode(bytes).unwrap_err();
+    assert_eq!(
+        refused(b"\x0a\x05a"),
+        "is no Protobuf message `com.example.Order`"
+    );
+    assert_eq!(
+        refused(b"\xa2\x06\x01x"),
+        "has a field 100 that its schema lacks"
+    );
+    assert_eq!(
+        refused(b"\x22\x04\xa2\x06\x01x"),
+        "has a field 100 that its schema lacks"
+    );
+}
+
+#[test]
+fn deep_data_is_refused() {
+    let order = ProtobufSchema::parse("order.proto", ORDER).unwrap();
+    let mut data = json!({});
+    for _ in 0..102 {
+        data = json!({"parent": data});
+    }
+    assert!(verdict(&order, &data).contains("nests messages deeper than 100"));
+    let mut bytes: Vec<u8> = Vec::new();
+    for _ in 0..1000 {
+        let mut outer = vec![0x82, 0x01];
+        let mut length = bytes.len();
+        while length >= 0x80 {
+            outer.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        outer.push(length as u8);
+        outer.extend(&bytes);
+        bytes = outer;
+    }
+    assert!(order.decode(&bytes).is_err());
+}
+
+#[test]
+fn a_schema_that_cannot_be_used_is_refused_with_its_place() {
+    let deep = format!(
+        "syntax = \"proto3\"; {}{}",
+        "message A {".repeat(100_000 / 11),
+        "}".repeat(100_000 / 11)
+    );
+    let options = format!(
+        "syntax = \"proto3\"; message A {{ option (x) = {}{}; }}",
+        "{ a: ".repeat(50_000),
+        "}".repeat(50_000)
+    );
+    for (text, expected) in [
+        (
+            "syntax = \"proto3\";\nmessage A { strin a = 1 }",
+            "schema file `s.proto:2:25` is no Protobuf",
+        ),
+        (
+            "syntax = \"proto3\"; message A { Lost a = 1; }",
+            "`s.proto:1:32` is no Protobuf: name 'Lost' is not defined",
+        ),
+        ("syntax = \"proto3\";", "there is no message"),
+        (
+            "syntax = \"proto3\"; import \"lost.proto\"; message A {}",
+            "there is no schema file `lost.proto`",
+        ),
+        (
+            "syntax = \"proto3\"; import \"s.proto\"; message A {}",
+            "import cycle",
+        ),
+        (&"/".repeat((1 << 20) + 1), "is larger than 1 MiB"),
+        (&deep, "is no Protobuf"),
+        (&options, "is no Protobuf"),
+    ] {
+        let error = ProtobufSchema::parse("s.proto", text)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{error}\n{expected}");
+    }
+}
+
+#[test]
+fn messages_are_named_and_imports_found_beside_the_file() {
+    let find = |path: &str| {
+        match path {
+        "a/common/money.proto" => {
+            Ok("syntax = \"proto3\"; package m; import \"common/currency.proto\"; message Money { Currency c = 1; }".to_owned())
+        }
+        "a/common/currency.proto" => Ok("syntax = \"proto3\"; package m; enum Currency { EUR = 0; }".to_owned()),
+        path => Err(format!("there is no schema file `{path}`")),
+    }
+    };
+    let text = "syntax = \"proto3\"; package x; import \"common/money.proto\"; \
+                message Order { m.Money total = 1; message Line { int32 n = 1; } } message Other { int32 o = 1; }";
+    let file =
+        Arc::new(ProtobufFile::parse("a/order.proto", text, &mut Sources::new(&find)).unwrap());
+    let at = |pointer: &str| ProtobufSchema::at(Arc::clone(&file), pointer);
+    assert_eq!(
+        verdict(&at("").unwrap(), &json!({"total": {"c": "EUR"}})),
+        ""
+    );
+    for (pointer, data) in [
+        ("/Other", json!({"o": 1})),
+        ("/x.Other", json!({"o": 1})),
+        ("/Order.Line", json!({"n": 1})),
+        ("/m.Money", json!({"c": "EUR"})),
+    ] {
+        assert_eq!(verdict(&at(pointer).unwrap(), &data), "", "{pointer}");
+    }
+    let error = at("/Lost").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "schema file `a/order.proto`: there is no message `Lost`"
+    );
+}

@@ -1,0 +1,25 @@
+//! The schema registry, as clients of Confluent's know it, on a door of its own. Its state is the
+//! topic `_schemas` and nothing else, in Confluent's record format: `record.rs` reads and writes it,
+//! `table.rs` is what it means, `store.rs` keeps the two together. What may be written is decided in
+//! `register.rs` and `delete.rs`; what a schema is and which may follow which is `contract`'s.
+//!
+//! This door answers errors in the registry's own form, `{"error_code": …, "message": …}`.
+
+mod answer;
+mod canonical;
+mod delete;
+mod door;
+mod entity;
+mod error;
+mod guid;
+mod name;
+mod record;
+mod register;
+pub(crate) mod routes;
+mod schema;
+mod settings;
+pub(crate) mod store;
+mod table;
+
+/// The media type of all that the door says, unless the caller asks for another.
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
