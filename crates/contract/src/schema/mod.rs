@@ -14,6 +14,8 @@ mod reasons;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde_json::Value;
 
 pub use error::SchemaError;
@@ -37,6 +39,7 @@ pub(crate) type FindFile<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 pub(crate) struct Sources<'a> {
     find: FindFile<'a>,
     left: usize,
+    texts: DefaultHasher,
 }
 
 impl<'a> Sources<'a> {
@@ -44,7 +47,13 @@ impl<'a> Sources<'a> {
         Self {
             find,
             left: MAX_REFERENCED_FILES,
+            texts: DefaultHasher::new(),
         }
+    }
+
+    /// Returns a number that is another one when one of the texts is; good within one process.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.texts.finish()
     }
 
     /// Reads a file that `from` refers to.
@@ -55,10 +64,12 @@ impl<'a> Sources<'a> {
             return Err(SchemaError::TooLarge { file, problem });
         };
         self.left = left;
-        (self.find)(path).map_err(|problem| SchemaError::Reference {
+        let text = (self.find)(path).map_err(|problem| SchemaError::Reference {
             file: from.to_owned(),
             problem,
-        })
+        })?;
+        text.hash(&mut self.texts);
+        Ok(text)
     }
 }
 
@@ -78,6 +89,7 @@ impl ParsedFile {
         text: &str,
         sources: &mut Sources<'_>,
     ) -> Result<Self, SchemaError> {
+        text.hash(&mut sources.texts);
         Ok(match format {
             SchemaFormat::Json => Self::Json(json::SchemaFile::parse(name, text, sources)?.into()),
             SchemaFormat::Avro => Self::Avro(avro::AvroFile::parse(name, text, sources)?.into()),
