@@ -168,7 +168,7 @@ fn git(folder: &std::path::Path, arguments: &[&str]) {
 
 #[test]
 fn a_git_reference_is_the_folder_at_that_commit() {
-    for inside in ["", "a/contracts"] {
+    for inside in ["", "a/contracts", ".hidden/contracts"] {
         let directory = repository(TORN, inside);
         let path = directory.path().join(inside);
         let path = path.to_str().unwrap().trim_end_matches('/');

@@ -29,7 +29,7 @@ use crate::model::SchemaFormat;
 
 /// Schema files are written by people or generated from code; the demo's has 0.6 MB.
 pub(crate) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
-/// How many other files a schema may lead to.
+/// How many other files a schema may lead to, all of them no larger than one may be.
 const MAX_REFERENCED_FILES: usize = 256;
 
 /// Finds schema files by their path: text, or why it cannot be had.
@@ -39,6 +39,7 @@ pub(crate) type FindFile<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 pub(crate) struct Sources<'a> {
     find: FindFile<'a>,
     left: usize,
+    left_bytes: u64,
     texts: DefaultHasher,
 }
 
@@ -47,6 +48,7 @@ impl<'a> Sources<'a> {
         Self {
             find,
             left: MAX_REFERENCED_FILES,
+            left_bytes: MAX_FILE_BYTES,
             texts: DefaultHasher::new(),
         }
     }
@@ -68,6 +70,12 @@ impl<'a> Sources<'a> {
             file: from.to_owned(),
             problem,
         })?;
+        let Some(left_bytes) = self.left_bytes.checked_sub(text.len() as u64) else {
+            let problem = format!("leads to more than {} MiB of files", MAX_FILE_BYTES >> 20);
+            let file = from.to_owned();
+            return Err(SchemaError::TooLarge { file, problem });
+        };
+        self.left_bytes = left_bytes;
         text.hash(&mut self.texts);
         Ok(text)
     }

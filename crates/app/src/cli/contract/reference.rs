@@ -11,7 +11,7 @@ use tidegate_contract::{Contracts, load};
 use crate::cli::failure::{Exit, Failure};
 
 /// A schema file at most; contract files are smaller still.
-const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_FILES: usize = 20_000;
 
 /// Reads the contracts that `reference` means: the folder of this name, or `folder` at that commit.
@@ -28,16 +28,18 @@ pub(super) fn contracts(reference: &str, folder: &Path) -> Result<Contracts, Fai
     let files = git.files(&commit)?;
     let mut texts = Vec::new();
     for file in &files {
-        let is_contract = file.ends_with(".yaml") || file.ends_with(".yml");
-        let hidden = file.split('/').any(|part| part.starts_with('.'));
+        let path = &file.path;
+        let is_contract = path.ends_with(".yaml") || path.ends_with(".yml");
+        let inside = path.strip_prefix(&git.prefix).unwrap_or(path);
+        let hidden = inside.split('/').any(|part| part.starts_with('.'));
         if is_contract && !hidden {
-            texts.push((git.shown(file), git.text(&commit, file)?));
+            texts.push((git.shown(path), git.text(&commit, file)?));
         }
     }
     // Schemas are asked for without the `.` that a folder's name may have.
-    let known: HashMap<String, &String> = files
+    let known: HashMap<String, &File> = files
         .iter()
-        .map(|file| (without_dots(&git.shown(file)), file))
+        .map(|file| (without_dots(&git.shown(&file.path)), file))
         .collect();
     let find = |name: &str| git.text(&commit, known.get(name)?).ok();
     load::sources(&texts, &find).map_err(|found| unusable(reference, &found))
@@ -49,6 +51,13 @@ fn unusable(reference: &str, found: &load::Diagnostics) -> Failure {
     let message = format!("the contracts at `{reference}` cannot be used: {text}");
     Failure::new(Exit::Failed, message)
         .with_hint("compare with a state whose contracts pass `contract lint`")
+}
+
+/// A file of a commit.
+struct File {
+    /// From the repository's root.
+    path: String,
+    bytes: u64,
 }
 
 struct Git {
@@ -115,23 +124,31 @@ impl Git {
     }
 
     /// Lists the files of the folder at a commit; links and submodules are left out.
-    fn files(&self, commit: &str) -> Result<Vec<String>, Failure> {
+    fn files(&self, commit: &str) -> Result<Vec<File>, Failure> {
         let listed = match self.prefix.as_str() {
-            "" => self.ask(&["ls-tree", "-r", "-z", commit]),
+            "" => self.ask(&["ls-tree", "-r", "-z", "-l", commit]),
             prefix => self.ask(&[
                 "ls-tree",
                 "-r",
                 "-z",
+                "-l",
                 commit,
                 "--",
                 &format!(":(literal){prefix}/"),
             ]),
         }?;
         let listed = String::from_utf8_lossy(&listed).into_owned();
-        let files: Vec<String> = listed
+        // `100644 blob 1a2b…     329\tcontracts/orders.yaml`
+        let files: Vec<File> = listed
             .split('\0')
             .filter(|entry| entry.starts_with("100"))
-            .filter_map(|entry| entry.split_once('\t').map(|(_, path)| path.to_owned()))
+            .filter_map(|entry| {
+                let (about, path) = entry.split_once('\t')?;
+                Some(File {
+                    path: path.to_owned(),
+                    bytes: about.rsplit(' ').next()?.parse().ok()?,
+                })
+            })
             .collect();
         if files.len() > MAX_FILES {
             let message = format!("there are more than {MAX_FILES} files at `{commit}`");
@@ -140,14 +157,15 @@ impl Git {
         Ok(files)
     }
 
-    fn text(&self, commit: &str, file: &str) -> Result<String, Failure> {
-        let bytes = self.ask(&["cat-file", "blob", &format!("{commit}:{file}")])?;
-        if bytes.len() > MAX_FILE_BYTES {
-            let message = format!("`{file}` at `{commit}` is too large");
-            return Err(Failure::new(Exit::Failed, message));
+    fn text(&self, commit: &str, file: &File) -> Result<String, Failure> {
+        let path = &file.path;
+        let failed =
+            |what: &str| Failure::new(Exit::Failed, format!("`{path}` at `{commit}` {what}"));
+        if file.bytes > MAX_FILE_BYTES {
+            return Err(failed("is too large"));
         }
-        String::from_utf8(bytes)
-            .map_err(|_| Failure::new(Exit::Failed, format!("`{file}` at `{commit}` is not UTF-8")))
+        let bytes = self.ask(&["cat-file", "blob", &format!("{commit}:{path}")])?;
+        String::from_utf8(bytes).map_err(|_| failed("is not UTF-8"))
     }
 
     /// Names a file as the folder's own would be named.
