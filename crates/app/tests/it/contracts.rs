@@ -129,6 +129,45 @@ fn what_is_not_breaking_ends_with_0_unless_asked() {
     );
 }
 
+#[test]
+fn older_states_are_what_transitive_compatibility_looks_at() {
+    let directory = tempfile::tempdir().unwrap();
+    let version = |name: &str, fields: &str| {
+        let folder = directory.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let contract = "apiVersion: contract/v1\nkind: EventContract\nmetadata: {name: a}\nspec:\n  class: fact\n  \
+                        schema: {format: avro, file: a.avsc, compatibility: BACKWARD_TRANSITIVE}\n  key: {from: $.id}\n";
+        std::fs::write(folder.join("a.yaml"), contract).unwrap();
+        let schema = format!(r#"{{"type": "record", "name": "A", "fields": [{fields}]}}"#);
+        std::fs::write(folder.join("a.avsc"), schema).unwrap();
+        folder.to_str().unwrap().to_owned()
+    };
+    let id = r#"{"name": "id", "type": "string"}"#;
+    let first = version("first", id);
+    let second = version(
+        "second",
+        &format!(r#"{id}, {{"name": "n", "type": "int", "default": 0}}"#),
+    );
+    let third = version("third", &format!(r#"{id}, {{"name": "n", "type": "int"}}"#));
+    let ran = run(&["contract", "check", &third, "--against", &second]);
+    assert_eq!(ran.code, 0, "{ran}");
+    let ran = run(&[
+        "contract",
+        "check",
+        &third,
+        "--against",
+        &first,
+        "--against",
+        &second,
+    ]);
+    assert_eq!(ran.code, 3, "{ran}");
+    assert!(
+        ran.stdout
+            .contains(&format!("breaks `BACKWARD_TRANSITIVE` against `{first}`")),
+        "{ran}"
+    );
+}
+
 /// A repository whose first commit, `v1`, has the old contracts and whose working tree the new.
 fn repository([old, new]: [&str; 2], inside: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();

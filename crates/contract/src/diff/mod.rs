@@ -19,6 +19,9 @@ pub use rules::{RULES, Rule};
 /// More reasons of one schema are counted, not told.
 const MAX_SCHEMA_REASONS: usize = 20;
 
+/// The key that the schema's findings stand at.
+const SCHEMA_KEY: &str = "spec.schema.file";
+
 /// What a change means for those who live with the contract.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Severity {
@@ -111,6 +114,40 @@ pub fn diff(old: &Contracts, new: &Contracts) -> Vec<Change> {
     changes
 }
 
+/// Holds schemas against a still earlier set, as the transitive levels ask of those contracts whose
+/// `last` version before the new one promises them. `name` tells people which set it is.
+pub fn diff_earlier(
+    name: &str,
+    earlier: &Contracts,
+    last: &Contracts,
+    new: &Contracts,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for before in earlier {
+        let (Some(promised), Some(after)) = (last.by_name(&before.name), new.by_name(&before.name))
+        else {
+            continue;
+        };
+        let (level, policy) = (promised.schema.compatibility, promised.schema.policy);
+        if level.is_transitive() {
+            let found = compatibility::check(
+                level,
+                policy,
+                &after.schema.schema,
+                &[&before.schema.schema],
+            );
+            incompatible(
+                before,
+                after,
+                &format!("`{level}` against `{name}`"),
+                found,
+                &mut changes,
+            );
+        }
+    }
+    changes
+}
+
 fn removed(before: &EventContract) -> Change {
     let name = &before.name;
     if before.lifecycle.accepts_events() {
@@ -154,7 +191,6 @@ fn contract(before: &EventContract, after: &EventContract, changes: &mut Vec<Cha
 }
 
 fn schema(before: &EventContract, after: &EventContract, changes: &mut Vec<Change>) {
-    const KEY: &str = "spec.schema.file";
     let (old, new) = (&before.schema, &after.schema);
     let pointer = |file: &str| {
         file.split_once('#')
@@ -179,36 +215,37 @@ fn schema(before: &EventContract, after: &EventContract, changes: &mut Vec<Chang
                 format!("the schema changed and keeps `{level}`"),
             ),
         };
-        changes.push(change(after, &before.name, KEY, rule, message));
+        changes.push(change(after, &before.name, SCHEMA_KEY, rule, message));
     }
+    incompatible(before, after, &format!("`{level}`"), reasons, changes);
+}
+
+/// Tells each reason why the schema breaks `promise`.
+fn incompatible(
+    before: &EventContract,
+    after: &EventContract,
+    promise: &str,
+    reasons: Vec<compatibility::Reason>,
+    changes: &mut Vec<Change>,
+) {
     let more = reasons.len().saturating_sub(MAX_SCHEMA_REASONS);
+    let mut add = |message| {
+        let rule = &rules::SCHEMA_INCOMPATIBLE;
+        changes.push(change(after, &before.name, SCHEMA_KEY, rule, message));
+    };
     for reason in reasons.into_iter().take(MAX_SCHEMA_REASONS) {
         let who = match reason.direction {
             Direction::Backward => "the new schema refuses what the earlier one allowed",
             Direction::Forward => "the earlier schema refuses what the new one allows",
         };
         let found = reason.found;
-        let message = format!(
-            "the schema breaks `{level}`: at `{}` {} ({}): {who}",
+        add(format!(
+            "the schema breaks {promise}: at `{}` {} ({}): {who}",
             found.path, found.detail, found.rule
-        );
-        changes.push(change(
-            after,
-            &before.name,
-            KEY,
-            &rules::SCHEMA_INCOMPATIBLE,
-            message,
         ));
     }
     if more > 0 {
-        let message = format!("the schema breaks `{level}` in {more} more places");
-        changes.push(change(
-            after,
-            &before.name,
-            KEY,
-            &rules::SCHEMA_INCOMPATIBLE,
-            message,
-        ));
+        add(format!("the schema breaks {promise} in {more} more places"));
     }
 }
 

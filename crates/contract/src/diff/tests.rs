@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{RULES, Severity, diff};
+use super::{RULES, Severity, diff, diff_earlier};
 use crate::load;
 use crate::model::Contracts;
 
@@ -360,6 +360,34 @@ fn the_schema_is_held_to_the_earlier_promise() {
         [unbound(avro("order.avsc"))],
     );
     assert_eq!(found, ["format-changed", "schema-unbound"]);
+}
+
+#[test]
+fn transitive_promises_look_further_back() {
+    let version = |level: &str, file: &str| {
+        let document = set(&order(), "spec.schema.compatibility", &json!(level));
+        load(&[set(&document, "spec.schema.file", &json!(file))])
+    };
+    // The first had another type of id; the last before the new one promises to go on reading it.
+    let first = version("BACKWARD", "other.json");
+    for (level, expected) in [
+        ("BACKWARD", 0),
+        ("BACKWARD_TRANSITIVE", 1),
+        ("FULL_TRANSITIVE", 2),
+    ] {
+        let (last, new) = (version(level, "order.json"), version(level, "order.json"));
+        let changes = diff_earlier("v1", &first, &last, &new);
+        assert_eq!(changes.len(), expected, "{level}");
+        for change in changes {
+            assert_eq!(change.severity, Severity::Breaking);
+            let said = format!("the schema breaks `{level}` against `v1`: at `#/properties/id` ");
+            assert!(
+                change.finding.message.starts_with(&said),
+                "{}",
+                change.finding.message
+            );
+        }
+    }
 }
 
 #[test]

@@ -50,9 +50,10 @@ pub(crate) struct Diff {
 pub(crate) struct Check {
     #[command(flatten)]
     folder: Folder,
-    /// The earlier contracts: a folder, or a commit, branch or tag.
-    #[arg(long, value_name = "REF")]
-    against: String,
+    /// The contracts in force: a folder, or a commit, branch or tag. Those given before the last one are
+    /// older, and are what transitive compatibility looks at.
+    #[arg(long, value_name = "REF", required = true)]
+    against: Vec<String>,
     /// From which weight on a change is a finding.
     #[arg(long, value_name = "WEIGHT", default_value = "breaking")]
     fail_on: FailOn,
@@ -158,13 +159,23 @@ impl Check {
     /// such reference.
     pub(super) fn run(self, ui: &Ui) -> Result<(), Failure> {
         let folder = &self.folder.folder;
-        let old = reference::contracts(&self.against, folder)?;
+        let mut sets = Vec::new();
+        for reference in &self.against {
+            sets.push((reference, reference::contracts(reference, folder)?));
+        }
+        let Some((against, old)) = sets.pop() else {
+            return Err(Failure::new(Exit::Usage, "`--against` names nothing"));
+        };
         let new = self.form.read(ui, "contract check", folder)?;
         let mut changes = diff::diff(&old, &new);
         changes.retain(|change| change.severity != Severity::Safe);
+        for (name, earlier) in &sets {
+            changes.extend(diff::diff_earlier(name, earlier, &old, &new));
+        }
+        changes.sort_by_key(|change| change.severity);
         let title = "contract check";
         self.form
-            .print_changes(ui, title, &self.against, &new, &changes)?;
+            .print_changes(ui, title, against, &new, &changes)?;
         let fails = |change: &&Change| match self.fail_on {
             FailOn::Breaking => change.severity == Severity::Breaking,
             FailOn::Risky => change.severity != Severity::Safe,
@@ -173,7 +184,7 @@ impl Check {
             0 => Ok(()),
             count => Err(Failure::new(
                 Exit::Found,
-                summary(count, self.fail_on, &self.against),
+                summary(count, self.fail_on, against),
             )),
         }
     }
