@@ -120,6 +120,19 @@ impl Answer {
         self
     }
 
+    /// Returns the answer as one JSON document.
+    pub(crate) fn json(&self) -> String {
+        format!("{:#}", self.value)
+    }
+
+    /// Returns what people see.
+    pub(crate) fn text(&self) -> String {
+        match &self.text {
+            Some(text) => printable(text),
+            None => self.table(false),
+        }
+    }
+
     fn rows(&self) -> &[Value] {
         match self.items {
             Some(name) => self.value[name].as_array().map_or(&[], Vec::as_slice),
@@ -277,6 +290,11 @@ impl Ui {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Says whether people read what is printed.
+    pub(crate) fn is_for_people(&self) -> bool {
+        matches!(self.format, Format::Table | Format::Wide)
     }
 
     /// Prints a line of text for people on stderr, unless a machine reads.

@@ -339,6 +339,12 @@ pub struct SchemaRules {
     pub file: String,
     /// The schema itself.
     pub schema: Schema,
+    /// What a new version of the schema owes this one.
+    pub compatibility: Compatibility,
+    /// How that is judged for JSON Schema.
+    pub policy: CompatibilityPolicy,
+    /// Tells whether the text is another; good within one process.
+    pub(crate) fingerprint: u64,
 }
 
 /// The record's key.

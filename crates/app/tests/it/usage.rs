@@ -11,6 +11,8 @@ fn every_command_says_what_it_takes() {
         "send",
         "contract",
         "contract lint",
+        "contract check",
+        "contract diff",
         "contract list",
         "contract explain",
         "contract schema",

@@ -393,8 +393,44 @@ static SCHEMA: &[Key] = &[
         ),
         "the schema's file, seen from this file; `#/…` points to a part of it, or names a type or message",
     ),
+    default(
+        "compatibility",
+        Form::Word(&[
+            word("NONE", "a new version owes the earlier one nothing"),
+            word(
+                "BACKWARD",
+                "its readers read what was written under the one before",
+            ),
+            word("BACKWARD_TRANSITIVE", "… under any before"),
+            word(
+                "FORWARD",
+                "readers of the one before read what is written under it",
+            ),
+            word("FORWARD_TRANSITIVE", "readers of any before do"),
+            word("FULL", "both, with the one before"),
+            word("FULL_TRANSITIVE", "both, with any before"),
+        ]),
+        same("BACKWARD"),
+        "what a new version of the schema owes the earlier ones; `contract check` holds it to that",
+        "readers meet events of the whole retention, so a new schema must read the old ones",
+    ),
+    default(
+        "compatibilityPolicy",
+        Form::Word(&[
+            word(
+                "LENIENT",
+                "nobody wrote a property before it was declared: it may be added",
+            ),
+            word(
+                "STRICT",
+                "an open object may have held anything under a new name",
+            ),
+        ]),
+        same("LENIENT"),
+        "how the compatibility of JSON Schemas is judged",
+        "under STRICT nearly no property can ever be added",
+    ),
     not_yet("subject"),
-    not_yet("compatibility"),
     not_yet("schemaId"),
     not_yet("rules"),
 ];

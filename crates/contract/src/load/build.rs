@@ -30,7 +30,7 @@ pub(crate) fn team(written: &Written) -> Team {
 pub(crate) fn event_contract<E>(
     written: &Written,
     file: &File<'_>,
-    schema: impl FnOnce(SchemaFormat, &str) -> Result<Schema, E>,
+    schema: impl FnOnce(SchemaFormat, &str) -> Result<(Schema, u64), E>,
 ) -> Result<Arc<EventContract>, E> {
     let name = written.get("metadata.name").expect(FITS);
     let class = written.get("spec.class").expect(FITS).parse().expect(FITS);
@@ -38,6 +38,7 @@ pub(crate) fn event_contract<E>(
     let values = Values(&explained);
     let schema_file: String = values.get("spec.schema.file");
     let format = values.get("spec.schema.format");
+    let (schema, fingerprint) = schema(format, &schema_file)?;
     let source = match values.maybe("spec.event.source") {
         Some(source) => SourceRule::Only(source),
         None => SourceRule::Any {
@@ -67,7 +68,10 @@ pub(crate) fn event_contract<E>(
         },
         schema: SchemaRules {
             format,
-            schema: schema(format, &schema_file)?,
+            schema,
+            compatibility: values.get("spec.schema.compatibility"),
+            policy: values.get("spec.schema.compatibilityPolicy"),
+            fingerprint,
             file: schema_file,
         },
         key: KeyRules {

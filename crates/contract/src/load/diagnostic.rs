@@ -80,6 +80,13 @@ impl fmt::Display for Diagnostic {
             Level::Error => "error",
             Level::Warning => "warning",
         };
+        self.write_as(level, f)
+    }
+}
+
+impl Diagnostic {
+    /// Writes the finding with another word for its weight.
+    pub(crate) fn write_as(&self, level: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{level}: {}", self.file)?;
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;

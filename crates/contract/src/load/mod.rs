@@ -298,7 +298,8 @@ impl<'a> Set<'a> {
 /// The schema files read so far, so that each is read and parsed once.
 struct Schemas<'a> {
     find: FindFile<'a>,
-    parsed: HashMap<(SchemaFormat, String), Result<ParsedFile, Problem>>,
+    /// Each with the fingerprint of its texts.
+    parsed: HashMap<(SchemaFormat, String), Result<(ParsedFile, u64), Problem>>,
 }
 
 /// Why a schema cannot be used.
@@ -324,7 +325,7 @@ impl Schemas<'_> {
         contract_file: &str,
         format: SchemaFormat,
         reference: &str,
-    ) -> Result<Schema, Problem> {
+    ) -> Result<(Schema, u64), Problem> {
         let (path, pointer) = reference.split_once('#').unwrap_or((reference, ""));
         let path = beside(contract_file, path);
         let find = self.find;
@@ -337,8 +338,10 @@ impl Schemas<'_> {
                     hint: None,
                 })?;
                 let mut sources = Sources::new(find);
-                Ok(ParsedFile::parse(*format, path, &text, &mut sources)?)
+                let parsed = ParsedFile::parse(*format, path, &text, &mut sources)?;
+                Ok((parsed, sources.fingerprint()))
             });
-        Ok(parsed.as_ref().map_err(Clone::clone)?.at(pointer)?)
+        let (parsed, fingerprint) = parsed.as_ref().map_err(Clone::clone)?;
+        Ok((parsed.at(pointer)?, *fingerprint))
     }
 }

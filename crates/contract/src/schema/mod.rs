@@ -15,6 +15,8 @@ mod registered;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 pub use error::SchemaError;
 
 use self::avro::AvroSchema;
@@ -27,7 +29,7 @@ use crate::tree::Tree;
 
 /// Schema files are written by people or generated from code; the demo's has 0.6 MB.
 pub(crate) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
-/// How many other files a schema may lead to.
+/// How many other files a schema may lead to, all of them no larger than one may be.
 const MAX_REFERENCED_FILES: usize = 256;
 
 /// Finds schema files by their path: text, or why it cannot be had.
@@ -37,6 +39,8 @@ pub(crate) type FindFile<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 pub(crate) struct Sources<'a> {
     find: FindFile<'a>,
     left: usize,
+    left_bytes: u64,
+    texts: DefaultHasher,
 }
 
 impl<'a> Sources<'a> {
@@ -44,7 +48,14 @@ impl<'a> Sources<'a> {
         Self {
             find,
             left: MAX_REFERENCED_FILES,
+            left_bytes: MAX_FILE_BYTES,
+            texts: DefaultHasher::new(),
         }
+    }
+
+    /// Returns a number that is another one when one of the texts is; good within one process.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.texts.finish()
     }
 
     /// Reads a file that `from` refers to.
@@ -55,10 +66,18 @@ impl<'a> Sources<'a> {
             return Err(SchemaError::TooLarge { file, problem });
         };
         self.left = left;
-        (self.find)(path).map_err(|problem| SchemaError::Reference {
+        let text = (self.find)(path).map_err(|problem| SchemaError::Reference {
             file: from.to_owned(),
             problem,
-        })
+        })?;
+        let Some(left_bytes) = self.left_bytes.checked_sub(text.len() as u64) else {
+            let problem = format!("leads to more than {} MiB of files", MAX_FILE_BYTES >> 20);
+            let file = from.to_owned();
+            return Err(SchemaError::TooLarge { file, problem });
+        };
+        self.left_bytes = left_bytes;
+        text.hash(&mut self.texts);
+        Ok(text)
     }
 }
 
@@ -78,6 +97,7 @@ impl ParsedFile {
         text: &str,
         sources: &mut Sources<'_>,
     ) -> Result<Self, SchemaError> {
+        text.hash(&mut sources.texts);
         Ok(match format {
             SchemaFormat::Json => Self::Json(json::SchemaFile::parse(name, text, sources)?.into()),
             SchemaFormat::Avro => Self::Avro(avro::AvroFile::parse(name, text, sources)?.into()),

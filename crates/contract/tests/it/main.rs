@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod avro_java;
+mod diff;
 mod explain;
 mod folder;
 mod full_format;

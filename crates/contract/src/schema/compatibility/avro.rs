@@ -38,11 +38,21 @@ impl Checking<'_> {
         if let Some(known) = self.known.get(&(reader, writer)) {
             return known.clone().unwrap_or_default();
         }
-        if self.steps == 0 || self.location.len() > 3 * MAX_DEPTH {
+        let cost = match (&self.reader.nodes[reader], &self.writer.nodes[writer]) {
+            (Node::Record(reader), Node::Record(_)) => {
+                let names = |field: &Field| 1 + field.aliases.len();
+                1 + reader.name.aliases.len() + reader.fields.iter().map(names).sum::<usize>()
+            }
+            (Node::Enum(reader), Node::Enum(writer)) => {
+                1 + reader.name.aliases.len() + reader.symbols.len() + writer.symbols.len()
+            }
+            _ => 1,
+        };
+        if self.steps < cost || self.location.len() > 3 * MAX_DEPTH {
             self.steps = 0;
             return [Incompatibility::too_complex(self.path())].into();
         }
-        self.steps -= 1;
+        self.steps -= cost;
         self.known.insert((reader, writer), None);
         let mut found = Vec::new();
         self.compare(reader, writer, &mut found);

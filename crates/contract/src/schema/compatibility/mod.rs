@@ -16,8 +16,8 @@ use crate::model::{Compatibility, CompatibilityPolicy};
 
 /// More reasons for one pair of schemas help nobody.
 const MAX_REASONS: usize = 64;
-/// What a pair costs at most, in pairs of their types.
-const MAX_STEPS: usize = 500_000;
+/// What a pair costs at most, in pairs of their types, fields, symbols and alternatives.
+const MAX_STEPS: usize = 2_000_000;
 /// How deep types may lead to types.
 const MAX_DEPTH: usize = 200;
 
@@ -25,6 +25,10 @@ const MAX_DEPTH: usize = 200;
 pub const TOO_COMPLEX: &str = "TOO_COMPLEX";
 /// The rule that is broken when two schemas are in two languages.
 pub const FORMAT_CHANGED: &str = "FORMAT_CHANGED";
+
+/// The rule that is broken when a JSON Schema requires a name without saying what it holds. It is
+/// ours: Confluent lets it pass, so a registry that answers as Confluent's does leaves it out.
+pub const REQUIRED_NAME_ADDED: &str = "REQUIRED_NAME_ADDED";
 
 /// Why a reader's schema cannot read what was written under another.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

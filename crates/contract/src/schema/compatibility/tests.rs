@@ -490,3 +490,82 @@ proptest! {
         prop_assert!(lenient || !unreadable(&a, &b, Strict).is_empty());
     }
 }
+
+/// Schemas without `oneOf`, `not` and conditions: for those Confluent's rules are not sound either.
+fn plain_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        prop::sample::select(vec!["string", "number", "integer", "boolean", "null"])
+            .prop_map(|name| json!({"type": name})),
+        Just(json!({})),
+        (0..3_u8, 2..5_u8)
+            .prop_map(|(min, max)| json!({"type": "string", "minLength": min, "maxLength": max})),
+        (0..3_u8, 2..5_u8).prop_map(
+            |(min, max)| json!({"type": "integer", "minimum": min, "exclusiveMaximum": max})
+        ),
+        prop::sample::subsequence(vec!["a", "b", "c"], 1..=3)
+            .prop_map(|values| json!({"enum": values})),
+    ];
+    leaf.prop_recursive(3, 16, 3, |inner| {
+        let properties = prop::collection::btree_map("[ab]", inner.clone(), 0..3);
+        let rest = prop_oneof![
+            Just(None),
+            any::<bool>().prop_map(|open| Some(json!(open))),
+            inner.clone().prop_map(Some)
+        ];
+        prop_oneof![
+            4 => (properties, rest, prop::sample::subsequence(vec!["a", "b"], 0..=2)).prop_map(
+                |(properties, rest, required)| {
+                    let mut schema = json!({"type": "object", "properties": properties, "required": required});
+                    if let Some(rest) = rest {
+                        schema["additionalProperties"] = rest;
+                    }
+                    schema
+                }
+            ),
+            1 => (inner.clone(), 0..3_u8).prop_map(|(items, min)| json!({"type": "array", "items": items, "minItems": min})),
+            1 => (prop::sample::select(vec!["allOf", "anyOf"]), prop::collection::vec(inner, 1..3))
+                .prop_map(|(name, parts)| json!({name: parts})),
+        ]
+    })
+}
+
+fn document() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (0..6_u8).prop_map(Value::from),
+        Just(json!(1.5)),
+        "[abc]{0,4}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            3 => prop::collection::btree_map("[abc]", inner.clone(), 0..3).prop_map(|map| json!(map)),
+            1 => prop::collection::vec(inner, 0..3).prop_map(Value::from),
+        ]
+    })
+}
+
+fn accepts(schema: &Schema, document: &Value) -> bool {
+    let mut reasons = crate::check::Reasons::default();
+    let text = document.to_string();
+    let data = crate::tree::Tree::parse(text.as_bytes()).unwrap();
+    schema.check(&data, &mut reasons).unwrap();
+    reasons.is_empty()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    /// What STRICT calls compatible never refuses a document that the earlier schema allowed.
+    #[test]
+    fn a_strict_verdict_is_kept_by_documents(
+        old in plain_json(), new in plain_json(), documents in prop::collection::vec(document(), 12)
+    ) {
+        let (old_schema, new_schema) = (json_schema(&old), json_schema(&new));
+        if unreadable(&new_schema, &old_schema, Strict).is_empty() {
+            for document in documents {
+                prop_assert!(!accepts(&old_schema, &document) || accepts(&new_schema, &document), "{document}");
+            }
+        }
+    }
+}

@@ -106,6 +106,8 @@ struct Place<'a> {
 pub(super) struct Forms<'a> {
     forms: Vec<Form<'a>>,
     has_default: Vec<bool>,
+    /// Where each leads when references are followed.
+    targets: Vec<Id>,
     /// By the address of their JSON: what is referred to twice is one.
     ids: HashMap<usize, Id>,
     open: Vec<(Id, Place<'a>)>,
@@ -128,6 +130,7 @@ impl<'a> Forms<'a> {
             }
             self.forms[id] = self.form(place);
         }
+        self.follow();
         Some(id)
     }
 
@@ -135,16 +138,38 @@ impl<'a> Forms<'a> {
         &self.forms[self.target(id)]
     }
 
-    /// Follows references; a ring of nothing but references is as good as empty.
+    /// Returns what a schema is after all references; a ring of them is as good as empty.
     pub(super) fn target(&self, id: Id) -> Id {
-        let mut at = id;
-        for _ in 0..self.forms.len() {
-            match self.forms[at] {
-                Form::Reference(next) if next != at => at = next,
-                _ => break,
+        self.targets[id]
+    }
+
+    /// Follows every chain of references once.
+    fn follow(&mut self) {
+        let mut targets: Vec<Option<Id>> = vec![None; self.forms.len()];
+        // From where each was last come by; nothing is come by twice but in a ring.
+        let mut seen_from: Vec<Option<Id>> = vec![None; self.forms.len()];
+        for start in 0..self.forms.len() {
+            let mut way = Vec::new();
+            let mut at = start;
+            let end = loop {
+                if let Some(known) = targets[at] {
+                    break known;
+                }
+                match self.forms[at] {
+                    Form::Reference(next) if seen_from[at] != Some(start) => {
+                        seen_from[at] = Some(start);
+                        way.push(at);
+                        at = next;
+                    }
+                    _ => break at,
+                }
+            };
+            for id in way {
+                targets[id] = Some(end);
             }
+            targets[start] = Some(targets[start].unwrap_or(end));
         }
-        at
+        self.targets = targets.into_iter().flatten().collect();
     }
 
     /// Says whether the schema gives a default.
@@ -202,9 +227,10 @@ impl<'a> Forms<'a> {
             if let Some(Value::Array(inner)) = keys.get(key) {
                 // The same said twice is said once.
                 let mut said = HashSet::new();
+                let one = inner.len() == 1;
                 let inner = inner
                     .iter()
-                    .filter(|value| said.insert(value.to_string()))
+                    .filter(|value| one || said.insert(value.to_string()))
                     .map(|value| self.below(place, value))
                     .collect();
                 parts.push(Form::Combined(criterion, inner));

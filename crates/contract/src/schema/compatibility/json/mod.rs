@@ -5,6 +5,7 @@
 
 mod form;
 mod lists;
+mod objects;
 mod rules;
 
 use std::collections::{HashMap, HashSet};
@@ -13,9 +14,9 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::super::json::JsonSchema;
-use super::{Incompatibility, MAX_DEPTH, MAX_REASONS, MAX_STEPS, TOO_COMPLEX};
+use super::{Incompatibility, MAX_DEPTH, MAX_REASONS, MAX_STEPS, REQUIRED_NAME_ADDED, TOO_COMPLEX};
 use crate::model::CompatibilityPolicy;
-use form::{Criterion, Form, Forms, Id, Members, Numbers, Object, Text};
+use form::{Criterion, Form, Forms, Id, Members, Numbers, Text};
 
 /// Alternatives are matched with each other, so this is squared.
 const MAX_ALTERNATIVES: usize = 500;
@@ -165,6 +166,11 @@ impl<'f> Comparing<'f> {
         found
     }
 
+    /// Takes what a comparison costs beyond its pair.
+    fn spend(&mut self, cost: usize) {
+        self.steps = self.steps.saturating_sub(cost);
+    }
+
     /// Says whether one may become the other.
     fn fits(&mut self, original: Id, update: Id) -> bool {
         let mut found = Differences::default();
@@ -217,17 +223,17 @@ impl<'f> Comparing<'f> {
             (Form::Text(before), Form::Text(after)) => self.texts(before, after, into),
             (Form::Number(before), Form::Number(after)) => self.numbers(before, after, into),
             (Form::Const(before), Form::Const(after)) => {
-                if !same(before, after) {
+                if worth(before) != worth(after) {
                     self.add_at("const", "ENUM_ARRAY_CHANGED", into);
                 }
             }
             (Form::Enum(before), Form::Enum(after)) => {
-                let has_all = |of: &[Value], all: &[Value]| {
-                    all.iter()
-                        .all(|value| of.iter().any(|own| same(own, value)))
-                };
-                if !has_all(after, before) {
-                    let rule = match has_all(before, after) {
+                self.spend(before.len() + after.len());
+                let worth =
+                    |values: &[Value]| values.iter().map(worth).collect::<HashSet<String>>();
+                let (before, after) = (worth(before), worth(after));
+                if !before.is_subset(&after) {
+                    let rule = match after.is_subset(&before) {
                         true => "ENUM_ARRAY_NARROWED",
                         false => "ENUM_ARRAY_CHANGED",
                     };
@@ -339,6 +345,7 @@ impl<'f> Comparing<'f> {
         } else if olds.len() > news.len() && *before != Criterion::All {
             self.add("SUM_TYPE_NARROWED", into);
         }
+        self.spend(olds.len() * news.len());
         let fitting: Vec<Vec<usize>> = olds
             .iter()
             .map(|old| {
@@ -350,148 +357,6 @@ impl<'f> Comparing<'f> {
         if matched(&fitting, news.len()) < olds.len().min(news.len()) {
             self.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", into);
         }
-    }
-
-    fn objects(&mut self, before: &Object<'f>, after: &Object<'f>, into: &mut Differences) {
-        for (name, _) in before.properties.iter() {
-            let Some(new) = after.properties.get(name) else {
-                continue;
-            };
-            let required = !before.required.contains(name) && after.required.contains(name);
-            if required && !self.forms.has_default(*new) {
-                into.at.push("required".to_owned());
-                self.add_at(name, "REQUIRED_ATTRIBUTE_ADDED", into);
-                into.at.pop();
-            }
-        }
-        into.at.push("properties".to_owned());
-        for (name, old) in before.properties.iter() {
-            into.at.push((*name).to_owned());
-            match after.properties.get(name) {
-                Some(new) => self.pair(*old, *new, into),
-                None => self.property_removed(name, *old, after, into),
-            }
-            into.at.pop();
-        }
-        for (name, new) in after.properties.iter() {
-            if !before.properties.contains_key(name) {
-                into.at.push((*name).to_owned());
-                self.property_added(name, *new, before, after, into);
-                into.at.pop();
-            }
-        }
-        into.at.pop();
-        self.dependencies(before, after, into);
-        into.at.push("additionalProperties".to_owned());
-        self.members(
-            &before.additional,
-            &after.additional,
-            [
-                "ADDITIONAL_PROPERTIES_REMOVED",
-                "ADDITIONAL_PROPERTIES_NARROWED",
-            ],
-            into,
-        );
-        into.at.pop();
-        let rules = [
-            "UNEVALUATED_PROPERTIES_REMOVED",
-            "UNEVALUATED_PROPERTIES_NARROWED",
-        ];
-        self.unevaluated(
-            "unevaluatedProperties",
-            before.unevaluated,
-            after.unevaluated,
-            rules,
-            into,
-        );
-        let pair = (before.max, after.max);
-        self.limit("maxProperties", pair, rules::MAX_PROPERTIES, into);
-        let pair = (before.min, after.min);
-        self.limit("minProperties", pair, rules::MIN_PROPERTIES, into);
-    }
-
-    fn property_removed(
-        &mut self,
-        name: &str,
-        old: Id,
-        after: &Object<'f>,
-        into: &mut Differences,
-    ) {
-        if self.is_open(after) {
-            return;
-        }
-        match self.covering(after, name) {
-            Some(covering) => {
-                let mut found = into.branch();
-                self.pair(old, covering, &mut found);
-                if !found.found.is_empty() {
-                    into.found.append(&mut found.found);
-                    let rule = "PROPERTY_REMOVED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL";
-                    self.add(rule, into);
-                }
-            }
-            None if matches!(self.form(old), Form::False) => {}
-            None => self.add("PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL", into),
-        }
-    }
-
-    fn property_added(
-        &mut self,
-        name: &str,
-        new: Id,
-        before: &Object<'f>,
-        after: &Object<'f>,
-        into: &mut Differences,
-    ) {
-        let required = after.required.contains(name);
-        let has_default = self.forms.has_default(new);
-        if self.is_open(before) {
-            if matches!(self.form(new), Form::Empty) {
-                return;
-            }
-            let rule = match (required, has_default) {
-                (true, true) => "REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL",
-                (true, false) => "REQUIRED_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL",
-                (false, _) => "OPTIONAL_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL",
-            };
-            return self.add(rule, into);
-        }
-        if let Some(covering) = self.covering(before, name) {
-            let mut found = into.branch();
-            self.pair(covering, new, &mut found);
-            if !found.found.is_empty() {
-                into.found.append(&mut found.found);
-                let rule = "PROPERTY_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL";
-                self.add(rule, into);
-            }
-        }
-        if required && !has_default {
-            self.add("REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL", into);
-        }
-    }
-
-    fn dependencies(&mut self, before: &Object<'f>, after: &Object<'f>, into: &mut Differences) {
-        into.at.push("dependencies".to_owned());
-        for (name, new) in &after.needs {
-            let rule = match before.needs.get(name) {
-                None => "DEPENDENCY_ARRAY_ADDED",
-                Some(old) if new.iter().all(|need| old.contains(need)) => continue,
-                Some(old) if old.iter().all(|need| new.contains(need)) => {
-                    "DEPENDENCY_ARRAY_EXTENDED"
-                }
-                Some(_) => "DEPENDENCY_ARRAY_CHANGED",
-            };
-            self.add_at(name, rule, into);
-        }
-        for (name, new) in &after.needs_schema {
-            into.at.push((*name).to_owned());
-            match before.needs_schema.get(name) {
-                None => self.add("DEPENDENCY_SCHEMA_ADDED", into),
-                Some(old) => self.pair(*old, *new, into),
-            }
-            into.at.pop();
-        }
-        into.at.pop();
     }
 
     /// Compares what `additionalProperties` or `additionalItems` let in.
@@ -541,30 +406,8 @@ impl<'f> Comparing<'f> {
         into.at.pop();
     }
 
-    fn is_open(&self, object: &Object<'_>) -> bool {
-        matches!(object.additional, Members::Any)
-            && object.patterns.is_empty()
-            && self.is_open_ended(object.unevaluated)
-    }
-
     fn is_open_ended(&self, unevaluated: Option<Id>) -> bool {
         unevaluated.is_none_or(|id| matches!(self.form(id), Form::Empty))
-    }
-
-    /// Finds what a partially open object asks of a property that it does not name.
-    fn covering(&self, object: &Object<'_>, name: &str) -> Option<Id> {
-        let by_pattern = object
-            .patterns
-            .iter()
-            .find(|(pattern, _)| pattern.is_match(name));
-        if let Some((_, schema)) = by_pattern {
-            return Some(*schema);
-        }
-        match object.additional {
-            Members::Like(schema) => Some(schema),
-            Members::Any => self.open_remainder(object.unevaluated),
-            Members::None => None,
-        }
     }
 
     fn open_remainder(&self, unevaluated: Option<Id>) -> Option<Id> {
@@ -580,11 +423,11 @@ struct Limit {
     tightened: &'static str,
 }
 
-/// Says whether two values are one in JSON: numbers by what they are worth.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(x), Some(y)) if a.is_f64() || b.is_f64() => (x - y).abs() == 0.0,
-        _ => a == b,
+/// Writes a value so that two are one text if they are one in JSON: numbers by what they are worth.
+fn worth(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 => format!("{number:.0}"),
+        _ => value.to_string(),
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) fn detail(rule: &str) -> &'static str {
         "COMBINED_TYPE_SUBSCHEMAS_CHANGED" => "an alternative has none that it may become",
         "PRODUCT_TYPE_EXTENDED" => "more must hold at once now",
         "SUM_TYPE_NARROWED" => "an alternative is gone",
+        super::REQUIRED_NAME_ADDED => "the name is required now, whatever it holds",
         "REQUIRED_ATTRIBUTE_ADDED" => "the property is required now, and has no default",
         "REQUIRED_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL"
         | "REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL" => {

@@ -1,20 +1,28 @@
-//! `contract lint|list|explain|schema`: contracts in files, without a gateway.
+//! `contract lint|check|diff|list|explain|schema`: contracts in files, without a gateway.
+
+mod check;
+mod reference;
+mod report;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tidegate_contract::explain::{Explained, Origin};
-use tidegate_contract::{Contracts, EventContract, format, lint, load};
+use tidegate_contract::{Contracts, EventContract, format, load};
 
-use super::failure::{Exit, Failure, finding};
+use super::failure::{Exit, Failure};
 use crate::ui::{Answer, Column, Ui, column, wide};
 
 /// Contracts in files.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Contract {
     /// Check contracts; ends with 3 if one of them cannot be used.
-    Lint(Folder),
+    Lint(check::Lint),
+    /// Hold contracts against an earlier state; ends with 3 if a change breaks somebody.
+    Check(check::Check),
+    /// Print what changed between two states of contracts, each change safe, risky or breaking.
+    Diff(check::Diff),
     /// List the contracts.
     List(Folder),
     /// Print every value in force for a contract, and why.
@@ -35,16 +43,6 @@ pub(crate) struct Folder {
     #[arg(value_name = "DIR", default_value = "contracts")]
     folder: PathBuf,
 }
-
-const FINDINGS: &[Column] = &[
-    column("level", "/level"),
-    column("file", "/file"),
-    column("line", "/line"),
-    column("column", "/column"),
-    column("rule", "/rule"),
-    column("message", "/message"),
-    column("hint", "/hint"),
-];
 
 const LIST: &[Column] = &[
     column("name", "/name"),
@@ -73,7 +71,9 @@ impl Contract {
     /// `Found` if contracts cannot be used, `NotFound`.
     pub(crate) fn run(self, ui: &Ui) -> Result<(), Failure> {
         match self {
-            Self::Lint(Folder { folder }) => lint_folder(ui, &folder),
+            Self::Lint(lint) => lint.run(ui),
+            Self::Check(check) => check.run(ui),
+            Self::Diff(diff) => diff.run(ui),
             Self::List(Folder { folder }) => {
                 let contracts: Vec<Value> = read(&folder)?.iter().map(|c| listed(c)).collect();
                 let contracts = json!({ "contracts": contracts });
@@ -104,28 +104,6 @@ impl Contract {
 fn read(folder: &Path) -> Result<Contracts, Failure> {
     load::folder(folder)
         .map_err(|found| Failure::of_findings(Exit::Found, found.iter().cloned().collect()))
-}
-
-fn lint_folder(ui: &Ui, folder: &Path) -> Result<(), Failure> {
-    let (count, found) = match load::folder(folder) {
-        Ok(contracts) => (Some(contracts.len()), lint::lint(&contracts)),
-        Err(found) => (None, found),
-    };
-    let findings: Vec<Value> = found.iter().map(finding).collect();
-    let value = json!({ "contracts": count, "findings": findings });
-    let text = match count {
-        Some(count) if found.is_empty() => format!("{count} contracts, nothing found"),
-        _ => found.to_string(),
-    };
-    ui.print(&Answer::list(value, "findings", FINDINGS).with_text(text))?;
-    if found.has_errors() {
-        let errors = found
-            .iter()
-            .filter(|finding| finding.level == load::Level::Error);
-        let message = format!("{} errors in `{}`", errors.count(), folder.display());
-        return Err(Failure::new(Exit::Found, message));
-    }
-    Ok(())
 }
 
 fn listed(contract: &EventContract) -> Value {

@@ -1,0 +1,69 @@
+//! What a change can be, declared once: its name, what it means, and what to do about it.
+
+use super::Severity::{self, Breaking, Risky, Safe};
+
+/// A kind of change and what people are told about it.
+#[derive(Debug)]
+pub struct Rule {
+    /// A few words with `-`.
+    pub name: &'static str,
+    /// What such a change means.
+    pub severity: Severity,
+    /// What to do; empty if there is nothing to do.
+    pub hint: &'static str,
+}
+
+macro_rules! rules {
+    ($($constant:ident: $name:literal, $severity:ident, $hint:literal;)+) => {
+        $(pub(super) static $constant: Rule = Rule {
+            name: $name,
+            severity: $severity,
+            hint: $hint,
+        };)+
+
+        /// Every rule, by name.
+        pub static RULES: &[&Rule] = &[$(&$constant),+];
+    };
+}
+
+rules! {
+    CLASS_CHANGED: "class-changed", Risky, "write out the defaults that should stay";
+    CLEANUP_CHANGED: "cleanup-changed", Breaking, "make it a new contract with a topic of its own";
+    PROMISE_KEPT: "compatibility-raised", Safe, "";
+    PROMISE_WEAKENED: "compatibility-weakened", Risky, "say why in the commit: readers relied on it";
+    ADDED: "contract-added", Safe, "";
+    REMOVED: "contract-removed", Breaking, "set `lifecycle: deprecated`, then `retired`, before the file goes";
+    REMOVED_UNUSED: "contract-removed-unused", Safe, "";
+    RENAMED: "contract-renamed", Breaking, "keep the name; `spec.summary` and `domain` are for people";
+    DESCRIBED: "described", Safe, "";
+    EVENTS_REFUSED: "events-refused", Breaking, "deprecate it first, and wait until nobody sends";
+    FORMAT_UNBOUND: "format-changed", Risky, "make it a new contract with a type of its own";
+    IDENTITY_CHANGED: "identity-changed", Risky, "let the dedup window pass between two such changes";
+    IDENTITY_REQUIRED: "identity-required", Breaking, "let senders bring it first, then require it";
+    KEY_MOVED: "key-moved", Breaking, "make it a new contract with a topic of its own";
+    KEY_OPTIONAL: "key-optional", Risky, "tell the readers that records without key will come";
+    KEY_REQUIRED: "key-required", Breaking, "let senders bring it first, then require it";
+    LIFECYCLE_MOVED: "lifecycle-moved", Safe, "";
+    LIMIT_LOWERED: "limit-lowered", Breaking, "look at the largest events of the last weeks first";
+    LIMIT_RAISED: "limit-raised", Risky, "see that readers' fetch and buffer limits take the larger events";
+    MODE_CHANGED: "mode-changed", Breaking, "make it a new contract with a topic of its own";
+    ORDER_LOST: "order-lost", Breaking, "make it a new contract with a topic of its own";
+    OWNER_REMOVED: "owner-removed", Risky, "name a `Team`";
+    PARTITIONS_LOWERED: "partitions-lowered", Breaking, "make it a new contract with a topic of its own";
+    PARTITIONS_RAISED: "partitions-raised", Safe, "";
+    PARTITIONS_REORDER: "partitions-reorder", Breaking, "make it a new contract with a topic of its own and move the readers";
+    QUARANTINE_LOST: "quarantine-lost", Risky, "see that nobody mends events from quarantine";
+    RELAXED: "relaxed", Safe, "";
+    RETENTION_SHORTENED: "retention-shortened", Risky, "see that no reader lags or replays further back";
+    SCHEMA_CHANGED: "schema-changed", Safe, "";
+    SCHEMA_INCOMPATIBLE: "schema-incompatible", Breaking, "make the change additive, or make it a new event type";
+    SCHEMA_UNBOUND: "schema-unbound", Risky, "set `schema.compatibility`";
+    SOURCE_NARROWED: "source-narrowed", Breaking, "let senders change first";
+    TIME_CHANGED: "time-changed", Risky, "tell readers who order or window by it";
+    TIME_NARROWED: "time-narrowed", Risky, "look at how late and how skewed events come first";
+    TIME_REQUIRED: "time-required", Breaking, "let senders bring it first, then require it";
+    TOPIC_CHANGED: "topic-changed", Breaking, "keep the topic, or make it a new contract and move the readers";
+    TYPE_CHANGED: "type-changed", Breaking, "make it a new contract; the old type goes on until nobody sends it";
+    VERSION_LOWERED: "version-lowered", Risky, "versions of a promise only rise";
+    WINDOW_SHORTENED: "window-shortened", Risky, "see that no sender repeats later than that";
+}
