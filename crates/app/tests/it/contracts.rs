@@ -32,6 +32,16 @@ fn broken_contracts_end_with_3() {
         ran(&["contract", "lint", path, "-o", "json"])
     );
     insta::assert_snapshot!("list_broken", ran(&["contract", "list", path]));
+    for (form, starts) in [
+        ("github", "::error file="),
+        ("sarif", "{"),
+        ("gitlab", "["),
+        ("junit", "<?xml"),
+    ] {
+        let ran = run(&["contract", "lint", path, "--format", form]);
+        assert_eq!(ran.code, 3, "{ran}");
+        assert!(ran.stdout.starts_with(starts), "{ran}");
+    }
 }
 
 #[test]
