@@ -242,6 +242,13 @@ def protobuf():
     values = [kind(id=5, at=timestamp_pb2.Timestamp(seconds=6))]
     read, _ = through_the_log(topic, serializer, ProtobufDeserializer(kind, {}, registry), values)
     same(read, values)
+    # Another client has to ask for the schema, compiled; as it is stored, it is text.
+    other = SchemaRegistryClient({"url": REGISTRY})
+    topic = fresh("protobuf-other")
+    read, _ = through_the_log(topic, serializer, ProtobufDeserializer(kind, {}, other), values)
+    same(read, values)
+    text = SchemaRegistryClient({"url": REGISTRY}).get_latest_version(f"{topic}-value").schema.schema_str
+    assert 'import "google/protobuf/timestamp.proto";' in text, text
 
 
 def at_once():
