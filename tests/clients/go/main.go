@@ -38,15 +38,17 @@ type place struct {
 	value     string
 }
 
+type scenario struct {
+	name string
+	run  func(context.Context, *kadm.Client) error
+}
+
 // sent is what the acknowledgements said, in the order of sending.
 var sent []place
 
 func main() {
 	failed := false
-	for _, scenario := range []struct {
-		name string
-		run  func(context.Context, *kadm.Client) error
-	}{
+	scenarios := []scenario{
 		{"admin: create, refuse a second, list", createTopic},
 		{"idempotent producer: dense offsets in the order sent", produce},
 		{"group of two: each record once, shared out, in order per partition", consumeInGroup},
@@ -54,7 +56,11 @@ func main() {
 		{"a produce that asks for a topic creates it", autoCreate},
 		{"every compression", compressions},
 		{"admin: delete", deleteTopic},
-	} {
+	}
+	if os.Getenv("REGISTRY") != "" {
+		scenarios = append(scenarios, registryScenarios...)
+	}
+	for _, scenario := range scenarios {
 		began := time.Now()
 		if err := withAdmin(scenario.run); err != nil {
 			failed = true

@@ -126,7 +126,7 @@ def refuses():
     refused(40403, 404, registry.lookup_schema, subject, Schema(USER_2, "AVRO"))
     refused(40401, 404, registry.lookup_schema, fresh("nobody"), Schema(USER_2, "AVRO"))
     refused(40402, 404, registry.get_version, subject, 7)
-    message = refused(40901, 409, registry.register_schema, subject, Schema(USER_BROKEN, "AVRO"))
+    message = refused(409, 409, registry.register_schema, subject, Schema(USER_BROKEN, "AVRO"))
     assert "READER_FIELD_MISSING_DEFAULT_VALUE" in message, message
     refused(42201, 422, registry.register_schema, subject, Schema('{"type":"x"}', "AVRO"))
     refused(42203, 422, registry.set_compatibility, subject, "SIDEWAYS")
@@ -242,6 +242,13 @@ def protobuf():
     values = [kind(id=5, at=timestamp_pb2.Timestamp(seconds=6))]
     read, _ = through_the_log(topic, serializer, ProtobufDeserializer(kind, {}, registry), values)
     same(read, values)
+    # Another client has to ask for the schema, compiled; as it is stored, it is text.
+    other = SchemaRegistryClient({"url": REGISTRY})
+    topic = fresh("protobuf-other")
+    read, _ = through_the_log(topic, serializer, ProtobufDeserializer(kind, {}, other), values)
+    same(read, values)
+    text = SchemaRegistryClient({"url": REGISTRY}).get_latest_version(f"{topic}-value").schema.schema_str
+    assert 'import "google/protobuf/timestamp.proto";' in text, text
 
 
 def at_once():

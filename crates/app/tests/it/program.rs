@@ -137,6 +137,16 @@ impl Served {
         self.child.id()
     }
 
+    /// Returns the address of a door.
+    pub(crate) fn door(&self, name: &str) -> String {
+        let mut parts = self.ready.split_whitespace();
+        let found = parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        format!(
+            "http://{}",
+            found.unwrap_or_else(|| panic!("no {name} in `{}`", self.ready))
+        )
+    }
+
     /// Sends a signal and waits for the end.
     pub(crate) fn signal(mut self, signal: Signal) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -116,6 +116,44 @@ fn what_was_sent_is_shown_and_survives_the_process() {
 }
 
 #[test]
+fn schemas_survive_the_process() {
+    let data = tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    let client = reqwest::Client::new();
+    let ask = |request: reqwest::RequestBuilder| {
+        runtime.block_on(async { request.send().await.unwrap().text().await.unwrap() })
+    };
+    let mut before = Vec::new();
+    // Told to stop, then killed: what was answered is there.
+    for signal in [Signal::TERM, Signal::KILL] {
+        let served = Served::start(data.path(), &[]);
+        let registry = served.door("registry");
+        for (id, text) in &before {
+            let url = format!("{registry}/schemas/ids/{id}/schema");
+            assert_eq!(ask(client.get(url)), *text);
+        }
+        for size in 1..4 {
+            let id = before.len() + 1;
+            let text = format!(r#"{{"type":"fixed","name":"F","size":{}}}"#, 10 * id + size);
+            let url = format!("{registry}/subjects/s{id}/versions");
+            let body = serde_json::json!({ "schema": text }).to_string();
+            let request = client.post(url).header("content-type", "application/json");
+            let answer = ask(request.body(body));
+            assert!(
+                answer.starts_with(&format!(r#"{{"id":{id},"version":1,"#)),
+                "{answer}"
+            );
+            before.push((id, text));
+        }
+        served.signal(signal);
+    }
+    let served = Served::start(data.path(), &[]);
+    let url = format!("{}/subjects", served.door("registry"));
+    assert_eq!(ask(client.get(url)), r#"["s1","s2","s3","s4","s5","s6"]"#);
+}
+
+#[test]
 fn a_refused_event_ends_with_6_and_names_what_is_wrong() {
     let data = tempdir().unwrap();
     let served = Served::start(data.path(), &CONTRACTS);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use prost_reflect::prost::Message as _;
 use serde_json::{Map, Value, json};
 
 use super::{ParsedFile, Schema, SchemaError, Sources};
@@ -42,6 +43,28 @@ impl Schema {
         let schema = file.at("")?;
         schema.compile()?;
         Ok(schema)
+    }
+}
+
+impl Schema {
+    /// Returns the text of a Protobuf schema that was sent compiled, if a text can say all of it.
+    pub fn protobuf_text(&self, references: &BTreeMap<String, String>) -> Option<String> {
+        let Self::Protobuf(schema) = self else {
+            return None;
+        };
+        let text = schema.text()?;
+        match Self::registered(SchemaFormat::Protobuf, &text, references) {
+            Ok(Self::Protobuf(read)) if read.is_same_file(schema) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns a Protobuf schema compiled, as a `FileDescriptorProto`.
+    pub fn protobuf_descriptor(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Protobuf(schema) => Some(schema.descriptor().encode_to_vec()),
+            Self::Avro(_) | Self::Json(_) => None,
+        }
     }
 }
 
@@ -148,7 +171,6 @@ mod tests {
     #[test]
     fn a_compiled_protobuf_file_is_a_schema_too() {
         use base64::Engine as _;
-        use prost_reflect::prost::Message as _;
 
         let compiled = |name: &str, text: &str| {
             let file = protox::file::File::from_source(name, text).unwrap();
@@ -161,6 +183,68 @@ mod tests {
         parse(SchemaFormat::Protobuf, &order, &[("line.proto", &line)]).unwrap();
         parse(SchemaFormat::Protobuf, &order, &[]).unwrap_err();
         parse(SchemaFormat::Protobuf, "bm90IG9uZQ==", &[]).unwrap_err();
+    }
+
+    #[test]
+    fn a_compiled_file_has_its_text_back() {
+        let none = BTreeMap::new();
+        let printed = |text: &str| {
+            let schema = Schema::registered(SchemaFormat::Protobuf, text, &none).unwrap();
+            assert!(schema.protobuf_descriptor().is_some());
+            schema.protobuf_text(&none)
+        };
+        let text = r#"syntax = "proto3";
+package shop.v1;
+
+import "google/protobuf/timestamp.proto";
+option java_package = "com.shop";
+option java_multiple_files = true;
+
+message Order {
+  reserved 9 to 11;
+  reserved "old";
+  int64 order_id = 1 [json_name = "id"];
+  repeated shop.v1.Order.Line lines = 2;
+  map<string, shop.v1.State> states = 3;
+  optional string note = 4;
+  oneof paid {
+    string card = 5;
+    bytes token = 6 [deprecated = true];
+  }
+  google.protobuf.Timestamp at = 7;
+
+  message Line {
+    uint32 count = 1;
+  }
+}
+
+enum State {
+  option allow_alias = true;
+  NEW = 0;
+  FRESH = 0;
+  PAID = -1;
+}
+
+service Orders {
+  rpc Watch (shop.v1.Order) returns (stream shop.v1.Order);
+}
+"#;
+        assert_eq!(printed(text).as_deref(), Some(text));
+        let text = r#"syntax = "proto2";
+
+message A {
+  extensions 100 to max;
+  required string a = 1 [default = "\"x\n"];
+  optional bool b = 2 [default = true];
+  repeated int32 c = 3 [packed = true];
+}
+"#;
+        assert_eq!(printed(text).as_deref(), Some(text));
+        // What the printer leaves out is not left out in silence.
+        let extended = "syntax = \"proto2\"; message A { extensions 1 to 2; } extend A { optional int32 b = 1; }";
+        assert_eq!(printed(extended), None);
+        let option = "syntax = \"proto3\"; option optimize_for = CODE_SIZE; message A {}";
+        assert_eq!(printed(option), None);
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(crate) struct RegisteredView<'a> {
     metadata: Option<&'a Metadata>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule_set: Option<&'a RuleSet>,
-    schema: &'a str,
+    pub(crate) schema: &'a str,
 }
 
 impl<'a> RegisteredView<'a> {
@@ -115,7 +115,7 @@ pub(crate) struct SchemaStringView<'a> {
     pub(crate) version: Option<i32>,
     guid: String,
     schema_type: &'a str,
-    schema: &'a str,
+    pub(crate) schema: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) references: &'a [Reference],
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@
 //!
 //! Works on schemas that were parsed before; what it does not know it copies.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -38,12 +38,61 @@ fn sorted(value: &Value) -> Value {
 /// name is one too: Java's parser takes `string`.
 pub(crate) fn avro(text: &str, normalize: bool) -> Option<String> {
     let value: Value = serde_json::from_str(text).ok()?;
-    let mut known = HashSet::new();
+    let mut known = Scope::default();
     let written = match normalize {
         true => normal(&value, "", &mut known),
         false => plain(&value, "", &mut known),
     };
     Some(written.to_string())
+}
+
+/// Writes an Avro schema with what it refers to in it, each type where it is first named.
+pub(crate) fn avro_resolved(text: &str, references: &BTreeMap<String, String>) -> Option<String> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let mut scope = Scope::default();
+    for text in references.values() {
+        collect(&serde_json::from_str(text).ok()?, "", &mut scope.outside);
+    }
+    Some(plain(&value, "", &mut scope).to_string())
+}
+
+/// The named types there are, by full name.
+#[derive(Default)]
+struct Scope {
+    /// Written already.
+    known: HashSet<String>,
+    /// Declared elsewhere, to be written at their first use; each has its namespace.
+    outside: HashMap<String, Map<String, Value>>,
+}
+
+/// Collects the types that a schema declares.
+fn collect(value: &Value, space: &str, into: &mut HashMap<String, Map<String, Value>>) {
+    match value {
+        Value::Array(branches) => branches.iter().for_each(|one| collect(one, space, into)),
+        Value::Object(keys) => {
+            let kind = keys.get("type").and_then(Value::as_str).unwrap_or_default();
+            let mut inside = space.to_owned();
+            if matches!(kind, "record" | "error" | "enum" | "fixed") {
+                let name = Name::of(keys, space);
+                let mut declared = keys.clone();
+                declared.insert("name".to_owned(), name.short.into());
+                declared.insert("namespace".to_owned(), name.space.into());
+                into.insert(name.full(), declared);
+                name.space.clone_into(&mut inside);
+            }
+            let fields = keys.get("fields").and_then(Value::as_array);
+            let fields = fields
+                .into_iter()
+                .flatten()
+                .filter_map(|field| field.get("type"));
+            let inner = ["type", "items", "values"];
+            let inner = inner.iter().filter_map(|key| keys.get(*key));
+            for one in fields.chain(inner) {
+                collect(one, &inside, into);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// A name and its namespace, by Avro's rules.
@@ -111,7 +160,7 @@ fn is_enum_default(kind: &str, key: &str) -> bool {
     kind == "enum" && key == "default"
 }
 
-fn plain(value: &Value, space: &str, known: &mut HashSet<String>) -> Value {
+fn plain(value: &Value, space: &str, known: &mut Scope) -> Value {
     match value {
         Value::String(name) => reference(name, space, known),
         Value::Array(branches) => branches
@@ -123,22 +172,29 @@ fn plain(value: &Value, space: &str, known: &mut HashSet<String>) -> Value {
     }
 }
 
-fn reference(name: &str, space: &str, known: &HashSet<String>) -> Value {
+fn reference(name: &str, space: &str, scope: &mut Scope) -> Value {
     if PRIMITIVES.contains(&name) {
         return name.into();
     }
     let mut resolved = Name::resolve(name, space);
     // A name that its namespace does not have may be one without any.
-    if !known.contains(&resolved.full()) && known.contains(name) {
+    let declared = |name: &str| scope.known.contains(name) || scope.outside.contains_key(name);
+    if !declared(&resolved.full()) && declared(name) {
         resolved = Name {
             short: name,
             space: "",
         };
     }
+    let full = resolved.full();
+    if !scope.known.contains(&full)
+        && let Some(outside) = scope.outside.remove(&full)
+    {
+        return plain_object(&outside, space, scope);
+    }
     resolved.from(space).into()
 }
 
-fn plain_object(keys: &Map<String, Value>, space: &str, known: &mut HashSet<String>) -> Value {
+fn plain_object(keys: &Map<String, Value>, space: &str, known: &mut Scope) -> Value {
     let kind = match keys.get("type") {
         Some(Value::String(kind)) => kind.as_str(),
         // `{"type": {…}}` is the type inside it.
@@ -151,7 +207,7 @@ fn plain_object(keys: &Map<String, Value>, space: &str, known: &mut HashSet<Stri
     let mut inside = space;
     if named {
         let name = Name::of(keys, space);
-        known.insert(name.full());
+        known.known.insert(name.full());
         out.insert("name".to_owned(), name.short.into());
         if name.space != space {
             out.insert("namespace".to_owned(), name.space.into());
@@ -219,7 +275,7 @@ fn aliases(keys: &Map<String, Value>, space: &str) -> Option<Vec<String>> {
     (!names.is_empty()).then_some(names)
 }
 
-fn plain_field(field: &Value, space: &str, known: &mut HashSet<String>) -> Value {
+fn plain_field(field: &Value, space: &str, known: &mut Scope) -> Value {
     let Value::Object(keys) = field else {
         return field.clone();
     };
@@ -240,7 +296,7 @@ fn plain_field(field: &Value, space: &str, known: &mut HashSet<String>) -> Value
     Value::Object(out)
 }
 
-fn normal(value: &Value, space: &str, known: &mut HashSet<String>) -> Value {
+fn normal(value: &Value, space: &str, known: &mut Scope) -> Value {
     match value {
         Value::String(name) if PRIMITIVES.contains(&name.as_str()) => value.clone(),
         Value::String(name) => match reference(name, space, known).as_str() {
@@ -257,7 +313,7 @@ fn normal(value: &Value, space: &str, known: &mut HashSet<String>) -> Value {
 }
 
 /// As `AvroSchemaUtils.toNormalizedString` of Confluent's registry orders things.
-fn normal_object(keys: &Map<String, Value>, space: &str, known: &mut HashSet<String>) -> Value {
+fn normal_object(keys: &Map<String, Value>, space: &str, known: &mut Scope) -> Value {
     let kind = match keys.get("type") {
         Some(Value::String(kind)) => kind.as_str(),
         Some(inner) => return normal(inner, space, known),
@@ -267,7 +323,7 @@ fn normal_object(keys: &Map<String, Value>, space: &str, known: &mut HashSet<Str
     let named = matches!(kind, "record" | "error" | "enum" | "fixed");
     let name = Name::of(keys, space);
     if named {
-        known.insert(name.full());
+        known.known.insert(name.full());
         out.insert("name".to_owned(), name.full().into());
     } else if !PRIMITIVES.contains(&kind) && !matches!(kind, "array" | "map") {
         return normal(&Value::from(kind), space, known);
@@ -334,7 +390,7 @@ fn normal_object(keys: &Map<String, Value>, space: &str, known: &mut HashSet<Str
     Value::Object(out)
 }
 
-fn normal_field(field: &Value, space: &str, known: &mut HashSet<String>) -> Value {
+fn normal_field(field: &Value, space: &str, known: &mut Scope) -> Value {
     let Value::Object(keys) = field else {
         return field.clone();
     };

@@ -91,7 +91,8 @@ impl Error {
             "Schema being registered is incompatible with an earlier schema for subject \
              \"{subject}\", details: [{details}]"
         );
-        Self::new(409, 40901, message)
+        // Confluent's registry says 40901 since 8.2; clients know the one of before.
+        Self::new(409, 409, message)
     }
 
     pub(crate) fn invalid_schema(message: impl Into<String>) -> Self {

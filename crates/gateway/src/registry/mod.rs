@@ -17,6 +17,7 @@ mod record;
 mod register;
 pub(crate) mod routes;
 mod schema;
+mod schemas;
 mod settings;
 pub(crate) mod store;
 mod table;

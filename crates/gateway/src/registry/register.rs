@@ -61,6 +61,14 @@ impl Request {
             .unwrap_or_else(|| "AVRO".to_owned())
     }
 
+    /// The schema as it was sent, if that is a compiled Protobuf file. Its sender has no use for the
+    /// text: Confluent's client for Python keeps what a registration answers, and cannot read text.
+    pub(crate) fn compiled(&self) -> Option<&str> {
+        let is_compiled = self.schema_type() == "PROTOBUF";
+        self.text()
+            .filter(|text| is_compiled && !text.contains(char::is_whitespace))
+    }
+
     fn text(&self) -> Option<&str> {
         self.schema
             .as_deref()
@@ -168,6 +176,16 @@ pub(crate) fn parse_stored(table: &Table, stored: &Stored) -> Result<Parsed, Err
     let mut references = value.references.clone();
     let texts = resolve(table, &value.subject, &mut references).map_err(Error::invalid_schema)?;
     schema::parse(&value.schema_type, &value.schema, &texts, false).map_err(Error::invalid_schema)
+}
+
+/// Writes a stored schema in the form that a caller asks for.
+pub(crate) fn formatted(table: &Table, value: &SchemaValue, format: &str) -> Result<String, Error> {
+    let mut references = value.references.clone();
+    let texts = resolve(table, &value.subject, &mut references).map_err(Error::invalid_schema)?;
+    let parsed = schema::parse(&value.schema_type, &value.schema, &texts, false);
+    Ok(parsed
+        .map_err(Error::invalid_schema)?
+        .formatted(format, &texts))
 }
 
 /// Parses those of the versions that the settings hold a new schema against.

@@ -1,4 +1,5 @@
-//! The addresses of the registry, but for settings and modes, which are in `settings.rs`.
+//! The addresses of subjects, their versions and verdicts. Those of ids are in `schemas.rs`, those of
+//! settings and modes in `settings.rs`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,23 +11,22 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get, post};
 use serde_json::json;
 
-use super::answer::{Answer, Json, RegisteredView, SchemaStringView, SchemaView};
+use super::answer::{Answer, Json, RegisteredView, SchemaView};
 use super::delete as deletion;
 use super::door::{self, InPath, Params, deadline, http_error, subject_of, version_of};
 use super::error::Error;
-use super::guid::Guid;
 use super::name::{self, Name};
 use super::register::{self, Request};
-use super::schema::TYPES;
-use super::settings;
+use super::schemas::{formatted, show};
 use super::table::{Filter, Stored, Table};
+use super::{schemas, settings};
 use crate::Gateway;
 
 /// Confluent's own default for schemas; its pages of names have no end, ours have.
-const MAX_SCHEMAS: usize = 1000;
-const MAX_NAMES: usize = 50_000;
+pub(crate) const MAX_SCHEMAS: usize = 1000;
+pub(crate) const MAX_NAMES: usize = 50_000;
 
-type App = State<Arc<Gateway>>;
+pub(crate) type App = State<Arc<Gateway>>;
 
 /// Returns the door's routes.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
@@ -51,14 +51,6 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
             "/subjects/{subject}/versions/{version}/referencedby",
             get(get_referenced_by),
         )
-        .route("/schemas", get(get_schemas))
-        .route("/schemas/types", get(get_types))
-        .route("/schemas/ids/{id}", get(get_by_id))
-        .route("/schemas/ids/{id}/schema", get(get_schema_by_id))
-        .route("/schemas/ids/{id}/subjects", get(get_subjects_of_id))
-        .route("/schemas/ids/{id}/versions", get(get_versions_of_id))
-        .route("/schemas/guids/{guid}", get(get_by_guid))
-        .route("/schemas/guids/{guid}/ids", get(get_ids_of_guid))
         .route(
             "/compatibility/subjects/{subject}/versions",
             post(compare_with_all),
@@ -71,6 +63,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/contexts/{context}", delete(delete_context))
         .route("/v1/metadata/id", get(get_server_id))
         .route("/v1/metadata/version", get(get_server_version))
+        .merge(schemas::router())
         .merge(settings::router())
         .fallback(|| async { http_error(StatusCode::NOT_FOUND) })
         .method_not_allowed_fallback(|| async { http_error(StatusCode::METHOD_NOT_ALLOWED) })
@@ -80,10 +73,6 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
 
 async fn get_root() -> Answer {
     Json::of(&json!({}))
-}
-
-async fn get_types() -> Answer {
-    Json::of(&TYPES)
 }
 
 async fn get_subjects(State(gateway): App, params: Params) -> Answer {
@@ -137,7 +126,11 @@ async fn look_up(
         for name in names_of(table, &subject) {
             let normalize = normalize || own;
             if let Some(found) = register::look_up(table, &name, &request, normalize, filter)? {
-                return Json::of(&SchemaView::of_lookup(&found));
+                let text = formatted(table, &found.value, &params)?;
+                let mut view = SchemaView::of_lookup(&found);
+                let asked = text.as_deref().or(request.compiled());
+                view.schema = asked.unwrap_or(view.schema);
+                return Json::of(&view);
             }
         }
         Err(match table.has_subject(&subject, deleted) {
@@ -231,12 +224,15 @@ async fn post_version(
         return Err(Error::invalid_subject(&subject));
     }
     let normalize = params.flag("normalize");
+    let compiled = request.compiled().map(str::to_owned);
     let plan = move |table: &Table| {
         let subject = resolve(table, &subject);
         register::register(table, &subject, request.clone(), normalize)
     };
     let registered = gateway.registry.change("Register", until, plan).await?;
-    Json::of(&RegisteredView::of(&registered))
+    let mut view = RegisteredView::of(&registered);
+    view.schema = compiled.as_deref().unwrap_or(view.schema);
+    Json::of(&view)
 }
 
 /// Finds a version of a subject for reading, in other contexts too.
@@ -264,15 +260,19 @@ async fn get_version(
     InPath((subject, version)): InPath<(String, String)>,
     params: Params,
 ) -> Answer {
-    let table = gateway.registry.table();
-    let stored = version_in(&table, &subject, &version, params.flag("deleted"))?;
-    let mut view = SchemaView::of(stored);
-    let qualified;
-    if params.text("referenceFormat") == Some("qualified") {
-        qualified = stored.qualified_references();
-        view.references = &qualified;
-    }
-    Json::of(&view)
+    let work = move |table: &Table, params: &Params| {
+        let stored = version_in(table, &subject, &version, params.flag("deleted"))?;
+        let mut view = SchemaView::of(stored);
+        let qualified;
+        if params.text("referenceFormat") == Some("qualified") {
+            qualified = stored.qualified_references();
+            view.references = &qualified;
+        }
+        let text = formatted(table, &stored.value, params)?;
+        view.schema = text.as_deref().unwrap_or(view.schema);
+        Json::of(&view)
+    };
+    show(&gateway, params, work).await
 }
 
 async fn get_version_schema(
@@ -280,9 +280,12 @@ async fn get_version_schema(
     InPath((subject, version)): InPath<(String, String)>,
     params: Params,
 ) -> Answer {
-    let table = gateway.registry.table();
-    let stored = version_in(&table, &subject, &version, params.flag("deleted"))?;
-    Ok(Json::raw(&stored.value.schema))
+    let work = move |table: &Table, params: &Params| {
+        let stored = version_in(table, &subject, &version, params.flag("deleted"))?;
+        let text = formatted(table, &stored.value, params)?;
+        Ok(Json::raw(text.as_deref().unwrap_or(&stored.value.schema)))
+    };
+    show(&gateway, params, work).await
 }
 
 async fn get_referenced_by(
@@ -312,141 +315,6 @@ async fn delete_version(
     let until = deadline(&gateway);
     let operation = "Delete Schema Version";
     Json::of(&gateway.registry.change(operation, until, plan).await?)
-}
-
-async fn get_schemas(State(gateway): App, params: Params) -> Answer {
-    let (offset, limit) = params.page(MAX_SCHEMAS)?;
-    let filter = Filter::of(params.flag("deleted"), false);
-    let rule_type = params.text("ruleType").filter(|text| !text.is_empty());
-    let has_rule = |stored: &Stored| match rule_type {
-        Some(rule_type) => {
-            let rules = stored.value.rule_set.as_ref();
-            rules.is_some_and(|rules| rules.has_type(rule_type))
-        }
-        None => true,
-    };
-    let latest_only = params.flag("latestOnly");
-    let table = gateway.registry.table();
-    let schemas: Vec<_> = table
-        .subjects(params.text("subjectPrefix").unwrap_or_default())
-        .flat_map(|(_, versions)| {
-            let taken = versions
-                .values()
-                .filter(|stored| filter.takes(stored.value.deleted));
-            let count = taken.clone().count();
-            taken.skip(if latest_only {
-                count.saturating_sub(1)
-            } else {
-                0
-            })
-        })
-        .filter(|stored| has_rule(stored))
-        .skip(offset)
-        .take(limit)
-        .map(|stored| SchemaView::of(stored))
-        .collect();
-    Json::of(&schemas)
-}
-
-async fn get_by_id(State(gateway): App, InPath(id): InPath<i32>, params: Params) -> Answer {
-    let table = gateway.registry.table();
-    let subject = params.text("subject");
-    let found = table.find_id(id, subject);
-    let stored = found.ok_or_else(|| Error::schema_named_not_found(id))?;
-    let mut view = SchemaStringView::of(stored);
-    if subject.is_some() {
-        view.subject = Some(&stored.value.subject);
-        view.version = Some(stored.value.version);
-    }
-    if params.flag("fetchMaxId") {
-        let context = Name::parse(&stored.value.subject).context;
-        view.max_id = Some(table.max_id(context));
-    }
-    let qualified;
-    if params.text("referenceFormat") == Some("qualified") {
-        qualified = stored.qualified_references();
-        view.references = &qualified;
-        return Json::of(&view);
-    }
-    Json::of(&view)
-}
-
-async fn get_schema_by_id(State(gateway): App, InPath(id): InPath<i32>, params: Params) -> Answer {
-    let table = gateway.registry.table();
-    let found = table.find_id(id, params.text("subject"));
-    let stored = found.ok_or_else(|| Error::schema_named_not_found(id))?;
-    Ok(Json::raw(&stored.value.schema))
-}
-
-/// Returns the versions that hold the schema of an id, each once.
-fn versions_of_id<'t>(
-    table: &'t Table,
-    id: i32,
-    params: &Params,
-) -> Result<impl Iterator<Item = &'t Stored> + use<'t>, Error> {
-    let found = table.find_id(id, params.text("subject"));
-    let stored = found.ok_or_else(Error::schema_not_found)?;
-    let context = Name::parse(&stored.value.subject).context;
-    let filter = Filter::of(params.flag("deleted"), false);
-    Ok(table
-        .of_id(context, id)
-        .map(|stored| &**stored)
-        .filter(move |stored| filter.takes(stored.value.deleted)))
-}
-
-async fn get_subjects_of_id(
-    State(gateway): App,
-    InPath(id): InPath<i32>,
-    params: Params,
-) -> Answer {
-    let (offset, limit) = params.page(MAX_NAMES)?;
-    let table = gateway.registry.table();
-    let versions = versions_of_id(&table, id, &params)?;
-    let subjects: BTreeSet<&str> = versions
-        .map(|stored| stored.value.subject.as_str())
-        .collect();
-    let page: Vec<&str> = subjects.into_iter().skip(offset).take(limit).collect();
-    Json::of(&page)
-}
-
-async fn get_versions_of_id(
-    State(gateway): App,
-    InPath(id): InPath<i32>,
-    params: Params,
-) -> Answer {
-    let (offset, limit) = params.page(MAX_NAMES)?;
-    let table = gateway.registry.table();
-    let versions = versions_of_id(&table, id, &params)?;
-    let page: Vec<_> = versions
-        .skip(offset)
-        .take(limit)
-        .map(|stored| json!({"subject": stored.value.subject, "version": stored.value.version}))
-        .collect();
-    Json::of(&page)
-}
-
-async fn get_by_guid(State(gateway): App, InPath(text): InPath<String>) -> Answer {
-    let table = gateway.registry.table();
-    let ids = Guid::parse(&text)
-        .map(|guid| table.find_guid(guid))
-        .unwrap_or_default();
-    let found = ids
-        .first()
-        .and_then(|(context, id)| table.of_id(context, *id).next());
-    let stored = found.ok_or_else(|| Error::schema_named_not_found(&text))?;
-    Json::of(&SchemaStringView::of(stored))
-}
-
-async fn get_ids_of_guid(State(gateway): App, InPath(text): InPath<String>) -> Answer {
-    let table = gateway.registry.table();
-    let ids = Guid::parse(&text)
-        .map(|guid| table.find_guid(guid))
-        .unwrap_or_default();
-    let view: Vec<_> = ids
-        .into_iter()
-        .map(|(context, id)| json!({"context": context, "id": id}))
-        .collect();
-    Json::of(&view)
 }
 
 /// Answers a comparison; an invalid schema is an answer too when reasons are asked for.

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tidegate_contract::model::{Compatibility, CompatibilityPolicy, SchemaFormat};
 use tidegate_contract::schema::{Schema, compatibility};
 
@@ -52,10 +54,31 @@ pub(crate) fn parse(
     let canonical = match format {
         SchemaFormat::Avro => canonical::avro(text, normalize),
         SchemaFormat::Json => canonical::json(text, normalize),
-        SchemaFormat::Protobuf => Some(text.to_owned()),
+        // Sent compiled, it is stored as text, which every client reads.
+        SchemaFormat::Protobuf => match text.contains(char::is_whitespace) {
+            true => Some(text.to_owned()),
+            false => schema
+                .protobuf_text(references)
+                .or_else(|| Some(text.to_owned())),
+        },
     };
     let canonical = canonical.ok_or_else(|| details("it is not JSON".to_owned()))?;
     Ok(Parsed { canonical, schema })
+}
+
+impl Parsed {
+    /// Writes the schema in one of the forms that a caller may ask for; what is unknown is the form
+    /// in which it is stored, as in Confluent's registry.
+    pub(crate) fn formatted(self, format: &str, references: &BTreeMap<String, String>) -> String {
+        let asked = match (format, &self.schema) {
+            ("serialized", schema) => schema
+                .protobuf_descriptor()
+                .map(|file| STANDARD.encode(file)),
+            ("resolved", Schema::Avro(_)) => canonical::avro_resolved(&self.canonical, references),
+            _ => None,
+        };
+        asked.unwrap_or(self.canonical)
+    }
 }
 
 /// Whether a new schema is held against every earlier one, not against the latest only.

@@ -17,11 +17,10 @@ use super::entity::{Config, Metadata, Mode, RuleSet};
 use super::error::Error;
 use super::name::{self, Name};
 use super::record::Change;
+use super::routes::App;
 use super::schema;
 use super::table::Table;
 use crate::Gateway;
-
-type App = State<Arc<Gateway>>;
 
 pub(crate) fn router() -> Router<Arc<Gateway>> {
     Router::new()

@@ -3,6 +3,7 @@
 //! message (ProtoJSON) with its JSON names, or its binary encoding (`docs/decisions/0005`).
 
 mod json;
+mod print;
 
 #[cfg(test)]
 mod tests;
@@ -175,6 +176,24 @@ impl ProtobufSchema {
         let nothing = |path: &str| Err(format!("there is no schema file `{path}`"));
         let file = ProtobufFile::parse(name, text, &mut Sources::new(&nothing))?;
         Self::at(Arc::new(file), "")
+    }
+
+    /// Returns the compiled file.
+    pub(crate) fn descriptor(&self) -> FileDescriptorProto {
+        self.message.parent_file().file_descriptor_proto().clone()
+    }
+
+    /// Writes the compiled file as text in the language, if that says all.
+    pub(crate) fn text(&self) -> Option<String> {
+        print::print(&self.descriptor())
+    }
+
+    /// Whether two files are one, whatever they were written in.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        let (mut left, mut right) = (self.descriptor(), other.descriptor());
+        print::tidy(&mut left);
+        print::tidy(&mut right);
+        left == right
     }
 
     pub(crate) fn check(&self, data: &Value, into: &mut Reasons) {

@@ -32,7 +32,7 @@ async fn the_door_says_who_it_is() {
 
 /// Confluent's JavaScript client probes an address before each message (Aiven-Open/karapace#1273).
 #[tokio::test]
-async fn an_unknown_address_is_404_in_the_registrys_form() {
+async fn an_unknown_address_is_404_in_the_form_of_the_registry() {
     let running = start().await;
     for path in [
         "/associations/resources/ns/name",
@@ -53,7 +53,7 @@ async fn an_unknown_address_is_404_in_the_registrys_form() {
 }
 
 #[tokio::test]
-async fn a_full_door_says_so_in_the_registrys_form() {
+async fn a_full_door_says_so_in_the_form_of_the_registry() {
     let running = start_with(Settings {
         max_connections: 1,
         ..Settings::default()

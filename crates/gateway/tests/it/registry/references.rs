@@ -89,6 +89,49 @@ async fn a_reference_is_resolved_and_protects_what_it_names() {
 }
 
 #[tokio::test]
+async fn a_schema_comes_in_the_form_that_is_asked_for() {
+    let running = start().await;
+    running.id("line", LINE).await;
+    let references = json!([{"name": "shop.Line", "subject": "line", "version": 1}]);
+    let order = json!({"schema": ORDER, "references": references});
+    running.ask("POST", "/subjects/order/versions", order).await;
+    let resolved = r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"line","type":{"type":"record","name":"Line","fields":[]}}]}"#;
+    for path in [
+        "/schemas/ids/2/schema?format=resolved",
+        "/subjects/order/versions/1/schema?format=resolved",
+    ] {
+        assert_eq!(running.ask("GET", path, NO).await.text, resolved);
+    }
+    let shown = running
+        .ask("GET", "/schemas/ids/2?format=resolved", NO)
+        .await;
+    assert_eq!(shown.json["schema"], resolved);
+
+    // A client that sends the compiled file, and one that sends text, speak of one schema.
+    let text = "syntax = \"proto3\";\npackage shop;\n\nmessage A {\n  int32 b = 1;\n}\n";
+    let proto = |text: &str| json!({"schemaType": "PROTOBUF", "schema": text});
+    let by_text = running
+        .ask("POST", "/subjects/p/versions", proto(text))
+        .await;
+    let path = "/schemas/ids/3/schema?format=serialized";
+    let compiled = running.ask("GET", path, NO).await.text;
+    assert!(!compiled.contains(' '), "{compiled}");
+    let by_file = running
+        .ask("POST", "/subjects/p/versions", proto(&compiled))
+        .await;
+    assert_eq!(by_file.json["version"], by_text.json["version"]);
+    assert_eq!(by_file.json["guid"], by_text.json["guid"]);
+    assert_eq!(by_file.json["schema"], compiled, "as it was sent");
+    running
+        .expect("GET", "/subjects/p/versions", NO, json!([1]))
+        .await;
+    let unknown = running
+        .ask("GET", "/schemas/ids/3/schema?format=unheard", NO)
+        .await;
+    assert_eq!(unknown.text, text);
+}
+
+#[tokio::test]
 async fn references_lead_to_others_in_every_language() {
     let running = start().await;
     let post = |subject: &'static str, body: Value| {

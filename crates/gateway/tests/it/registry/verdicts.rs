@@ -15,13 +15,7 @@ async fn what_breaks_readers_is_refused_with_its_reasons() {
     let message = "Schema being registered is incompatible with an earlier schema for subject \
                    \"a\", details: [{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'";
     running
-        .fail(
-            "POST",
-            "/subjects/a/versions",
-            broken.clone(),
-            40901,
-            message,
-        )
+        .fail("POST", "/subjects/a/versions", broken.clone(), 409, message)
         .await;
     let told = running
         .ask("POST", "/subjects/a/versions", broken.clone())
