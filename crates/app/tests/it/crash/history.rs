@@ -37,7 +37,7 @@ log: {wal: {segment: 32MiB, budget: 64MiB}, hot_memory: 8MiB}
 #[ignore = "10 GiB of history: `make torture`"]
 fn ten_gibibytes_of_history_with_mixed_retention_survive_kill_9() {
     let settings = "\
-log: {delete_after: 2s}
+log: {delete_after: 2s, ship: {after: 1s}, checkpoint: {after: 1s}}
 kafka: {settings: {log.retention.ms: 5000, log.retention.check.interval.ms: 1001}}
 ";
     Run {
@@ -80,6 +80,9 @@ impl Run {
             tokio::join!(over_http, records.over_kafka(&serving.kafka, half))
         });
         let written_in = began.elapsed();
+        if self.kafka_forgets {
+            runtime.block_on(self.until_forgotten(&place, &serving, &mut events));
+        }
         serving.kill_9();
 
         // Killed again at once: what a start does must be as good as what it found.
@@ -124,6 +127,18 @@ impl Run {
             wal() / MIB
         );
         assert!(starts.iter().all(|took| *took < READY_LIMIT), "{starts:?}");
+    }
+
+    /// Waits until what nobody keeps is gone. Every object holds some of both topics, so it goes by
+    /// rewriting; and a checkpoint, after which objects may be deleted, takes a record.
+    async fn until_forgotten(&self, place: &Place, serving: &Serving, events: &mut Written) {
+        let limit = Instant::now() + Duration::from_secs(300);
+        let kept = || place.file_sizes("data/objects").iter().sum::<u64>();
+        while kept() >= self.bytes * 7 / 10 {
+            assert!(Instant::now() < limit, "{} bytes kept", kept());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            events.over_http(&serving.url, 1).await;
+        }
     }
 
     /// Reads everything back and compares.
