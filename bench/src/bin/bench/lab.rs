@@ -307,7 +307,10 @@ pub(crate) fn tidegate_command(places: &Places, data: &Path) -> Result<Command> 
         .arg(data)
         .arg("--contracts")
         .arg(places.root.join("bench/contracts"));
-    for (flag, port) in ["--http", "--kafka", "--ops", "--registry"].iter().zip(ports) {
+    for (flag, port) in ["--http", "--kafka", "--ops", "--registry"]
+        .iter()
+        .zip(ports)
+    {
         command.args([flag, format!("127.0.0.1:{port}").as_str()]);
     }
     command.args(["--kafka-set", "num.partitions=6"]);

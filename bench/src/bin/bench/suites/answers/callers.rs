@@ -92,9 +92,13 @@ impl Door {
                     while let Some(attempt) =
                         attempts.get(next.fetch_add(1, Ordering::Relaxed) as usize)
                     {
-                        while Said::of(&self.send(attempt.number)) != Said::Stored {
+                        loop {
+                            // Asked before each try: one may take as long as the callers' patience.
                             if Instant::now() > deadline {
                                 refused.fetch_add(1, Ordering::Relaxed);
+                                break;
+                            }
+                            if Said::of(&self.send(attempt.number)) == Said::Stored {
                                 break;
                             }
                             std::thread::sleep(PAUSE * 10);
