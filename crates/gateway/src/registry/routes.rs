@@ -337,26 +337,7 @@ async fn compare_with_one(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    let (request, _) = door::read::<Request>(&gateway, &headers, body).await?;
-    let asked = version_of(&version)?;
-    let (normalize, verbose) = (params.flag("normalize"), params.flag("verbose"));
-    let work = move |table: &Table| {
-        let subject = resolve(table, &subject);
-        let with = table
-            .get(&subject, asked)
-            .filter(|stored| !stored.value.deleted);
-        // Nothing is the latest of a subject that is not there yet, and anything may follow it.
-        let with: Vec<&Stored> = match (with, asked) {
-            (Some(stored), _) => vec![&**stored],
-            (None, None) => Vec::new(),
-            (None, Some(version)) => return Err(Error::version_not_found(version)),
-        };
-        verdict(
-            register::compare(table, &subject, &request, normalize, &with),
-            verbose,
-        )
-    };
-    gateway.registry.inspect(work).await
+    compare(gateway, subject, Some(version), params, headers, body).await
 }
 
 async fn compare_with_all(
@@ -366,14 +347,36 @@ async fn compare_with_all(
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
+    compare(gateway, subject, None, params, headers, body).await
+}
+
+/// Compares with one version, or with all that are not deleted.
+async fn compare(
+    gateway: Arc<Gateway>,
+    subject: String,
+    version: Option<String>,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let (request, _) = door::read::<Request>(&gateway, &headers, body).await?;
+    let asked = version.as_deref().map(version_of).transpose()?;
     let (normalize, verbose) = (params.flag("normalize"), params.flag("verbose"));
     let work = move |table: &Table| {
         let subject = resolve(table, &subject);
-        let live = table
-            .versions(&subject)
-            .filter(|stored| !stored.value.deleted);
-        let with: Vec<&Stored> = live.map(|stored| &**stored).collect();
+        let live = |stored: &&Arc<Stored>| !stored.value.deleted;
+        let with: Vec<&Stored> = match asked {
+            None => {
+                let versions = table.versions(&subject).filter(live);
+                versions.map(|stored| &**stored).collect()
+            }
+            Some(asked) => match (table.get(&subject, asked).filter(live), asked) {
+                (Some(stored), _) => vec![&**stored],
+                // Nothing is the latest of a subject that is not there yet, and anything may follow it.
+                (None, None) => Vec::new(),
+                (None, Some(version)) => return Err(Error::version_not_found(version)),
+            },
+        };
         verdict(
             register::compare(table, &subject, &request, normalize, &with),
             verbose,
