@@ -99,6 +99,18 @@ pub(crate) fn run_with(arguments: &[&str], environment: &[(&str, &str)], stdin: 
     }
 }
 
+/// Every door on a free port.
+pub(crate) const FREE_DOORS: [&str; 8] = [
+    "--http",
+    "127.0.0.1:0",
+    "--registry",
+    "127.0.0.1:0",
+    "--kafka",
+    "127.0.0.1:0",
+    "--ops",
+    "127.0.0.1:0",
+];
+
 /// `serve`, running.
 pub(crate) struct Served {
     child: Child,
@@ -109,12 +121,8 @@ pub(crate) struct Served {
 impl Served {
     /// Serves on free ports and waits for the ready line.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
-        let any = "127.0.0.1:0";
         let data = data.to_str().unwrap();
-        let mut arguments = vec!["serve", "--data", data, "--http", any, "--kafka", any];
-        arguments.extend(["--ops", any, "--registry", any]);
-        arguments.extend(more);
-        let mut child = command(&arguments)
+        let mut child = command(&[&["serve", "--data", data], &FREE_DOORS[..], more].concat())
             .env("TIDEGATE_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()

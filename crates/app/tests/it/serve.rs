@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use tempfile::tempdir;
 
-use crate::program::{Served, run, run_with};
+use crate::program::{FREE_DOORS, Served, run, run_with};
 
 const CONTRACTS: [&str; 2] = ["--contracts", "examples/small/contracts"];
 const ORDER: &str = r#"{"orderId":"o-1001","customer":"c-17","lines":[{"sku":"tea-250","quantity":2}],"total":{"amount":1580,"currency":"EUR"}}"#;
@@ -33,20 +33,7 @@ fn a_second_process_on_the_same_directory_is_refused_with_the_firsts_pid() {
     let data = tempdir().unwrap();
     let served = Served::start(data.path(), &[]);
     let path = data.path().to_str().unwrap();
-    let any = "127.0.0.1:0";
-    let second = run(&[
-        "serve",
-        "--data",
-        path,
-        "--http",
-        any,
-        "--registry",
-        any,
-        "--kafka",
-        any,
-        "--ops",
-        any,
-    ]);
+    let second = run(&[&["serve", "--data", path], &FREE_DOORS[..]].concat());
     let pid = served.pid().to_string();
     insta::assert_snapshot!(second.redacted(&[(path, "DIR"), (&pid, "PID")]));
 }
@@ -220,20 +207,7 @@ fn the_log_is_inspected_without_a_gateway() {
         damaged.stderr.contains("wal-000001.seg`, byte 4096: "),
         "{damaged}"
     );
-    let any = "127.0.0.1:0";
-    let refused = run(&[
-        "serve",
-        "--data",
-        path,
-        "--http",
-        any,
-        "--registry",
-        any,
-        "--kafka",
-        any,
-        "--ops",
-        any,
-    ]);
+    let refused = run(&[&["serve", "--data", path], &FREE_DOORS[..]].concat());
     assert_eq!(refused.code, 1, "{refused}");
     assert!(
         refused.stderr.contains("`tidegate log inspect DATA`"),

@@ -1,21 +1,13 @@
 //! Diff cases: a folder of contracts before and after each, and what changed. A new case is a new
 //! folder with `old` and `new` in it.
 
-use std::fs;
-use std::path::Path;
-
 use tidegate_contract::{diff, load};
+
+use crate::cases;
 
 #[test]
 fn folders_are_compared_as_they_are() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/diff");
-    let mut names: Vec<_> = fs::read_dir(&cases)
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    names.sort();
-    for name in names {
-        let case = cases.join(&name);
+    for (name, case) in cases("diff") {
         let load = |side: &str| load::folder(&case.join(side)).unwrap_or_else(|e| panic!("{e}"));
         let changes: Vec<String> = diff::diff(&load("old"), &load("new"))
             .iter()
@@ -25,6 +17,6 @@ fn folders_are_compared_as_they_are() {
                     .replace(&format!("{}/", case.display()), "")
             })
             .collect();
-        insta::assert_snapshot!(name.to_str().unwrap(), changes.join("\n\n"));
+        insta::assert_snapshot!(name, changes.join("\n\n"));
     }
 }

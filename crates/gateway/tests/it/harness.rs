@@ -18,7 +18,7 @@ use tidegate_gateway::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 pub(crate) const STRUCTURED: &str = "application/cloudevents+json";
 pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
@@ -157,7 +157,7 @@ pub(crate) enum Fault {
 }
 
 /// How much later.
-pub(crate) const LATE: Duration = Duration::from_millis(600);
+const LATE: Duration = Duration::from_millis(600);
 
 const FAULTS: [Fault; 6] = [
     Fault::None,
@@ -172,6 +172,8 @@ const FAULTS: [Fault; 6] = [
 pub(crate) struct FaultyLog {
     inner: Arc<MemoryLog>,
     fault: AtomicU8,
+    /// Told of each append that was late, once it was tried.
+    pub(crate) landed: Arc<Notify>,
 }
 
 impl FaultyLog {
@@ -196,10 +198,11 @@ impl Log for FaultyLog {
             return vec![Err(error); appends.len()];
         }
         if self.fault.load(Ordering::Relaxed) == Fault::StoresLate as u8 {
-            let log = Arc::clone(&self.inner);
+            let (log, landed) = (Arc::clone(&self.inner), Arc::clone(&self.landed));
             tokio::spawn(async move {
                 tokio::time::sleep(LATE).await;
                 drop(log.append(appends).await);
+                landed.notify_one();
             });
             std::future::pending::<()>().await;
             return Vec::new();
@@ -288,6 +291,7 @@ pub(crate) async fn start_with(settings: Settings) -> Running {
     let log = Arc::new(FaultyLog {
         inner: Arc::new(MemoryLog::new(move || log_clock.now_ms())),
         fault: AtomicU8::new(0),
+        landed: Arc::default(),
     });
     start_on(log, clock, settings).await
 }

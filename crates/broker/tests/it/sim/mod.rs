@@ -24,12 +24,16 @@ use self::world::{Plant, World};
 /// Lives, each ended by a crash, in one run.
 const LIVES: u32 = 4;
 
-fn run(seed: u64, plant: Option<Plant>) -> u64 {
+fn lived(seed: u64, plant: Option<Plant>) -> World {
     let mut world = World::new(seed, plant);
     for life in 0..LIVES {
         world.live(life + 1 == LIVES);
     }
-    world.trace()
+    world
+}
+
+fn run(seed: u64, plant: Option<Plant>) -> u64 {
+    lived(seed, plant).trace()
 }
 
 /// Runs a seed and says whether the checker found a violation.
@@ -71,11 +75,7 @@ fn one_seed_gives_one_trace() {
 fn the_seeds_do_every_kind_of_job() {
     let mut done: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in 0..40 {
-        let mut world = World::new(seed, None);
-        for life in 0..LIVES {
-            world.live(life + 1 == LIVES);
-        }
-        for (kind, times) in world.jobs_done {
+        for (kind, times) in lived(seed, None).jobs_done {
             *done.entry(kind).or_default() += times;
         }
     }

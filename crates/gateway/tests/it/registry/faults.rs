@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_gateway::Settings;
 
 use super::{USER, USER_2};
-use crate::harness::{Fault, LATE, start_with};
+use crate::harness::{Fault, start_with};
 
 const NO: Value = Value::Null;
 
@@ -43,7 +43,7 @@ async fn an_append_that_turns_up_late_changes_nothing() {
     running.log.set(Fault::None);
     // Decided without it, since it is not there yet, and stored at its place.
     assert_eq!(running.id("b", USER_2).await, 1);
-    tokio::time::sleep(2 * LATE).await;
+    running.log.landed.notified().await;
     assert_eq!(running.records("_schemas").await.len(), 1);
     assert_eq!(running.id("a", USER).await, 2);
     running
