@@ -7,7 +7,11 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::event::{Event, timestamp_ms};
-use crate::model::{EventContract, MissingKey, MissingTime, OnInvalid, Ordering, SourceRule};
+use crate::field_map::Unmade;
+use crate::model::{
+    EventContract, MissingKey, MissingTime, OnFailure, OnInvalid, Ordering, RequestRules,
+    SourceRule,
+};
 use crate::path::Path;
 use crate::tree::Tree;
 
@@ -29,6 +33,8 @@ pub struct Checked {
     pub id: Option<String>,
     /// When it happened, milliseconds since 1970; absent means that the time of receipt stands in.
     pub time_ms: Option<i64>,
+    /// The names of the rules it breaks that only warn.
+    pub warnings: Vec<String>,
 }
 
 /// How a record finds its partition.
@@ -136,6 +142,11 @@ impl Reasons {
         self.kept.len()
     }
 
+    /// Returns how many there are, those that did not fit included.
+    fn total(&self) -> usize {
+        self.kept.len() + self.more
+    }
+
     #[cfg(test)]
     pub(crate) fn more_than_kept(&self) -> usize {
         self.more
@@ -172,6 +183,7 @@ impl EventContract {
         let key = self.key_of(&data, &mut reasons);
         let id = self.id_of(event, &data, &mut reasons);
         let time_ms = self.time_of(event, &data, received_at_ms, &mut reasons);
+        let before_schema = reasons.total();
         // Last, so that its many reasons cannot crowd out the few of the others.
         if self.schema.schema.check(&data, &mut reasons).is_err() {
             // Loading checks schemas, so this is a schema that only compiling finds broken. The
@@ -182,8 +194,18 @@ impl EventContract {
                 "schema",
             ));
         }
+        let mut on_invalid = self.ingress.on_invalid;
+        let mut warnings = Vec::new();
+        // A rule is written for data of the schema's shape.
+        if reasons.total() == before_schema && !self.schema.rules.is_empty() {
+            let only_rules = reasons.is_empty();
+            let failed = self.check_rules(&data, &mut reasons, &mut warnings);
+            if let Some(failed) = failed.filter(|_| only_rules) {
+                on_invalid = failed;
+            }
+        }
         if !reasons.is_empty() {
-            return Err(self.violation(reasons, id, self.ingress.on_invalid));
+            return Err(self.violation(reasons, id, on_invalid));
         }
         let placement = match self.key.ordering {
             Ordering::PerKey | Ordering::PerPartition => Placement::ByKey,
@@ -194,7 +216,93 @@ impl EventContract {
             placement,
             id,
             time_ms,
+            warnings,
         })
+    }
+
+    /// Checks the rules beyond the schema; says what becomes of the event if one that refuses is
+    /// broken. If one of several keeps the event, it is kept.
+    fn check_rules(
+        &self,
+        data: &Tree<'_>,
+        reasons: &mut Reasons,
+        warnings: &mut Vec<String>,
+    ) -> Option<OnInvalid> {
+        let mut outcome = None;
+        for rule in &self.schema.rules {
+            let name = &rule.name;
+            let detail = match rule.expression.holds(data) {
+                Ok(true) => continue,
+                Ok(false) => format!("breaks the rule `{name}`"),
+                Err(why) => format!("breaks the rule `{name}`, which {why}"),
+            };
+            let failed = match rule.on_failure {
+                OnFailure::Warn => {
+                    warnings.push(name.clone());
+                    continue;
+                }
+                OnFailure::Reject => OnInvalid::Reject,
+                OnFailure::Quarantine => OnInvalid::Quarantine,
+            };
+            if outcome != Some(OnInvalid::Quarantine) {
+                outcome = Some(failed);
+            }
+            reasons.push(Reason::new(
+                "#/data",
+                detail,
+                format!("schema.rules.{name}"),
+            ));
+        }
+        outcome
+    }
+
+    /// Makes the data of an event of a plain body, where the contract has another shape for those;
+    /// nothing if it has not, and the body is the data.
+    ///
+    /// # Errors
+    /// The body is not of that shape, or the data cannot be made of it.
+    pub fn data_of_request(
+        &self,
+        media_type: Option<&str>,
+        body: &[u8],
+    ) -> Option<Result<Bytes, Violation>> {
+        let rules = self.ingress.request.as_ref()?;
+        let mut reasons = Reasons::default();
+        let made = self.make_data(rules, media_type, body, &mut reasons);
+        Some(made.ok_or_else(|| {
+            // The rules of schemas speak of data; this is the request that it is made of.
+            for reason in &mut reasons.kept {
+                if let Some(rest) = reason.pointer.strip_prefix("#/data") {
+                    reason.pointer = format!("#/request{rest}");
+                }
+            }
+            self.violation(reasons, None, self.ingress.on_invalid)
+        }))
+    }
+
+    fn make_data(
+        &self,
+        rules: &RequestRules,
+        media_type: Option<&str>,
+        body: &[u8],
+        reasons: &mut Reasons,
+    ) -> Option<Bytes> {
+        let read = rules.schema.read(media_type, body);
+        let request = read.map_err(|reason| reasons.push(reason)).ok()?;
+        if rules.schema.check(&request, reasons).is_err() {
+            let detail = "the contract's request schema does not compile";
+            reasons.push(Reason::new("#", detail, "ingress.request.schema"));
+        }
+        if !reasons.is_empty() {
+            return None;
+        }
+        let made = rules.map.apply(&request).map_err(|unmade| {
+            for Unmade { member, detail } in unmade {
+                let detail = format!("cannot make `{member}` of the data: it {detail}");
+                reasons.push(Reason::new("#/data", detail, "ingress.request.map"));
+            }
+        });
+        made.ok()
     }
 
     fn parse<'e>(&self, event: &'e Event) -> Result<Tree<'e>, Violation> {

@@ -1,7 +1,7 @@
 //! Explains a contract: every key with the value in force, where the value comes from, and why it
 //! is so. The loader fills the list while it settles the values, so it cannot tell another story.
 
-use crate::model::EventContract;
+use crate::model::{EventContract, Team};
 
 /// One key of a contract and the value in force for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,5 +32,17 @@ impl EventContract {
     /// Returns every key of the format with the value in force, in the format's order.
     pub fn explain(&self) -> &[Explained] {
         &self.explained
+    }
+}
+
+impl Team {
+    /// Returns every key of the format with the value in force, in the format's order.
+    pub fn explain(&self) -> &[Explained] {
+        &self.explained
+    }
+
+    /// Returns the file that the team stands in, as the loader was given it.
+    pub fn file(&self) -> &str {
+        &self.document.file
     }
 }

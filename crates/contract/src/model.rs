@@ -7,8 +7,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::explain::Explained;
+use crate::expression::Expression;
+use crate::field_map::FieldMap;
 use crate::load::Document;
 use crate::path::Path;
+use crate::reader::Reader;
 use crate::schema::Schema;
 use crate::units::{ByteSize, Duration};
 
@@ -50,6 +53,12 @@ macro_rules! words {
 #[error("`{0}` is not a word of this key")]
 pub struct UnknownWord(String);
 
+impl UnknownWord {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 words! {
     /// What kind of event it is; chooses the defaults.
     Class {
@@ -67,6 +76,10 @@ words! {
     Audience {
         /// Readers of one company.
         Internal = "internal",
+        /// Readers of known other companies.
+        Partner = "partner",
+        /// Anybody.
+        Public = "public",
     }
 }
 
@@ -174,6 +187,44 @@ words! {
 }
 
 words! {
+    /// What becomes of an event that breaks a rule of its contract.
+    OnFailure {
+        /// Nothing is kept; the answer is 422.
+        Reject = "reject",
+        /// The event is kept for its owner; the answer is 422.
+        Quarantine = "quarantine",
+        /// The event is accepted and counted.
+        Warn = "warn",
+    }
+}
+
+words! {
+    /// How much weighs what breaks a reader.
+    Priority {
+        /// Its failure is the company's.
+        Critical = "critical",
+        /// Its failure makes reports late.
+        Analytical = "analytical",
+        /// Reads to mend something.
+        Repair = "repair",
+        /// May break.
+        Experimental = "experimental",
+    }
+}
+
+words! {
+    /// What a reader does with an event it meets twice.
+    Handling {
+        /// Doing it twice is doing it once.
+        Idempotent = "idempotent",
+        /// Twice does harm that somebody accepted.
+        Tolerated = "tolerated",
+        /// Nothing.
+        None = "none",
+    }
+}
+
+words! {
     /// How a topic is cleaned.
     Cleanup {
         /// Events go when their retention ends.
@@ -269,6 +320,10 @@ pub struct EventContract {
     pub topic: TopicRules,
     /// What happens at the edge.
     pub ingress: IngressRules,
+    /// The fields that are about persons.
+    pub personal: Vec<PersonalField>,
+    /// How far back events must stay readable; absent means the whole retention.
+    pub replay_window: Option<Duration>,
     pub(crate) explained: Vec<Explained>,
     pub(crate) document: Document,
 }
@@ -343,8 +398,30 @@ pub struct SchemaRules {
     pub compatibility: Compatibility,
     /// How that is judged for JSON Schema.
     pub policy: CompatibilityPolicy,
+    /// What must hold of the data beyond the schema.
+    pub rules: Vec<FieldRule>,
     /// Tells whether the text is another; good within one process.
     pub(crate) fingerprint: u64,
+}
+
+/// A rule of a contract over the data.
+#[derive(Debug)]
+pub struct FieldRule {
+    /// Names it in problems and metrics; unique in its contract.
+    pub name: String,
+    /// True of good data.
+    pub expression: Expression,
+    /// What becomes of an event that breaks it.
+    pub on_failure: OnFailure,
+}
+
+/// A field that tells something about a person.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PersonalField {
+    /// Where the data holds it.
+    pub path: Path,
+    /// What it tells.
+    pub category: String,
 }
 
 /// The record's key.
@@ -380,6 +457,21 @@ pub struct IngressRules {
     pub idempotency: Idempotency,
     /// What becomes of an event that breaks the contract.
     pub on_invalid: OnInvalid,
+    /// The shape of plain bodies, where it is another one than the event's.
+    pub request: Option<RequestRules>,
+}
+
+/// The shape of plain bodies and how the event's data is made of it.
+#[derive(Debug)]
+pub struct RequestRules {
+    /// The file as written, with its pointer.
+    pub file: String,
+    /// The JSON Schema of the body.
+    pub schema: Schema,
+    /// How the data is made of the body.
+    pub map: FieldMap,
+    /// The names of the headers that are kept beside the original body, in lower case.
+    pub headers: Vec<String>,
 }
 
 /// How an event sent twice is known.
@@ -396,29 +488,47 @@ pub struct Idempotency {
 }
 
 /// Who answers for contracts.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub struct Team {
     /// Unique in its set.
     pub name: String,
     /// Where it is reached, `webhook:https://…` or `mailto:…`.
     pub pager: String,
+    /// How many of it must approve a change.
+    pub approves: Approves,
+    pub(crate) explained: Vec<Explained>,
+    pub(crate) document: Document,
 }
 
-/// An immutable set of contracts and teams: no two contracts share a name, an event type or a
-/// topic, and every owner is a team of the set.
+/// How many approvals of a team a change needs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Approves {
+    /// A new topic.
+    pub topic: u32,
+    /// A breaking change of its contracts.
+    pub breaking: u32,
+    /// A new or changed reader of its events.
+    pub reader: u32,
+}
+
+/// An immutable set of contracts, readers and teams: no two of a kind share a name, no two
+/// contracts an event type or a topic, and every owner of a contract is a team of the set. The
+/// contract of a reader need not be there: readers live in repositories of their own.
 #[derive(Debug, Default)]
 pub struct Contracts {
     contracts: Vec<Arc<EventContract>>,
     by_name: HashMap<String, Arc<EventContract>>,
     by_type: HashMap<String, Arc<EventContract>>,
-    teams: BTreeMap<String, Team>,
+    readers: BTreeMap<String, Arc<Reader>>,
+    teams: BTreeMap<String, Arc<Team>>,
 }
 
 impl Contracts {
     /// Makes a set of what the loader has found free of conflicts.
     pub(crate) fn new(
         mut contracts: Vec<Arc<EventContract>>,
-        teams: BTreeMap<String, Team>,
+        readers: Vec<Arc<Reader>>,
+        teams: Vec<Arc<Team>>,
     ) -> Self {
         contracts.sort_by(|a, b| a.name.cmp(&b.name));
         let by = |key: fn(&EventContract) -> &String| {
@@ -432,7 +542,8 @@ impl Contracts {
             contracts,
             by_name,
             by_type,
-            teams,
+            readers: readers.into_iter().map(|r| (r.name.clone(), r)).collect(),
+            teams: teams.into_iter().map(|t| (t.name.clone(), t)).collect(),
         }
     }
 
@@ -461,13 +572,29 @@ impl Contracts {
         self.contracts.is_empty()
     }
 
+    /// Returns the reader of this name.
+    pub fn reader(&self, name: &str) -> Option<&Arc<Reader>> {
+        self.readers.get(name)
+    }
+
+    /// Visits the readers by name.
+    pub fn readers(&self) -> impl Iterator<Item = &Arc<Reader>> {
+        self.readers.values()
+    }
+
+    /// Visits the readers of one contract by name.
+    pub fn readers_of<'c>(&'c self, contract: &'c str) -> impl Iterator<Item = &'c Arc<Reader>> {
+        self.readers()
+            .filter(move |reader| reader.contract == contract)
+    }
+
     /// Returns the team of this name.
-    pub fn team(&self, name: &str) -> Option<&Team> {
+    pub fn team(&self, name: &str) -> Option<&Arc<Team>> {
         self.teams.get(name)
     }
 
     /// Visits the teams by name.
-    pub fn teams(&self) -> impl Iterator<Item = &Team> {
+    pub fn teams(&self) -> impl Iterator<Item = &Arc<Team>> {
         self.teams.values()
     }
 }

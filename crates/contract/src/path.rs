@@ -31,6 +31,17 @@ impl Path {
         (*found != Tree::Null).then_some(found)
     }
 
+    /// Returns the names from the root.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Says whether one of the two lies at or inside the other.
+    pub fn meets(&self, other: &Self) -> bool {
+        let both = self.names.iter().zip(&other.names);
+        both.clone().count() > 0 && both.clone().all(|(left, right)| left == right)
+    }
+
     /// Returns the JSON Pointer of this path below `#/data`, as violations name it.
     pub fn pointer(&self) -> String {
         let mut pointer = String::from("#/data");

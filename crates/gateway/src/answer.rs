@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, Response};
 use axum::response::IntoResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidegate_contract::event::is_json;
@@ -31,7 +32,11 @@ pub(crate) struct Payload {
 
 impl Payload {
     pub(crate) fn of(stored: &StoredRecord, content_type: Option<&str>) -> Self {
-        let Some(value) = &stored.record.value else {
+        Self::of_bytes(stored.record.value.as_ref(), content_type)
+    }
+
+    pub(crate) fn of_bytes(value: Option<&Bytes>, content_type: Option<&str>) -> Self {
+        let Some(value) = value else {
             return Self {
                 data: None,
                 data_base64: None,

@@ -25,6 +25,12 @@ struct ContractLabel {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RuleLabel {
+    contract: String,
+    rule: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ReasonLabel {
     reason: &'static str,
 }
@@ -46,6 +52,7 @@ pub(crate) struct Metrics {
     repeated: Family<ContractLabel, Counter>,
     quarantined: Family<ContractLabel, Counter>,
     quarantine_repeated: Family<ContractLabel, Counter>,
+    warned: Family<RuleLabel, Counter>,
     refused: Family<ReasonLabel, Counter>,
     pub(crate) append_seconds: Histogram,
     pub(crate) connections: Gauge,
@@ -62,6 +69,7 @@ impl Metrics {
             repeated: Family::default(),
             quarantined: Family::default(),
             quarantine_repeated: Family::default(),
+            warned: Family::default(),
             refused: Family::default(),
             append_seconds: Histogram::new(APPEND_SECONDS),
             connections: Gauge::default(),
@@ -89,6 +97,11 @@ impl Metrics {
             "events_quarantine_repeated",
             "Events that broke their contract and had been kept before",
             metrics.quarantine_repeated.clone(),
+        );
+        add.register(
+            "events_warned",
+            "Events accepted although they break a rule that only warns, by contract and rule",
+            metrics.warned.clone(),
         );
         add.register(
             "events_refused",
@@ -141,6 +154,15 @@ impl Metrics {
             .entry(contract.to_owned())
             .or_insert_with(counters)
             .clone()
+    }
+
+    /// Counts an event that breaks a rule that only warns; contracts bound the labels.
+    pub(crate) fn count_warning(&self, contract: &str, rule: &str) {
+        let label = RuleLabel {
+            contract: contract.to_owned(),
+            rule: rule.to_owned(),
+        };
+        self.warned.get_or_create(&label).inc();
     }
 
     pub(crate) fn count_refusal(&self, reason: &'static str) {

@@ -25,6 +25,20 @@ pub(super) fn judge(
         "metadata.owner" if to.is_none() => (&rules::OWNER_REMOVED, "nobody answers for it"),
         "metadata.version" | "metadata.domain" | "metadata.owner" | "spec.summary"
         | "spec.audience" => (&rules::DESCRIBED, "nothing that is promised changed"),
+        "spec.replay.window" => {
+            let window = |contract: &EventContract| {
+                contract.replay_window.unwrap_or(contract.topic.retention)
+            };
+            let (old, new) = (window(before), window(after));
+            return compare(
+                old > new,
+                old == new,
+                (
+                    &rules::REPLAY_SHORTENED,
+                    "older events may become unreadable",
+                ),
+            );
+        }
         "spec.class" => (&rules::CLASS_CHANGED, "its defaults go with it"),
         "spec.lifecycle" => match (before.lifecycle, after.lifecycle) {
             (old, new) if old.accepts_events() && !new.accepts_events() => {

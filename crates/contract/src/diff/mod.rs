@@ -3,6 +3,7 @@
 //! name. The schema is held to the promise of the earlier contract, not to a new one that weakens it.
 
 mod keys;
+mod parts;
 mod rules;
 
 #[cfg(test)]
@@ -172,12 +173,19 @@ fn removed(before: &EventContract) -> Change {
 }
 
 fn contract(before: &EventContract, after: &EventContract, changes: &mut Vec<Change>) {
-    for (old, new) in before.explain().iter().zip(after.explain()) {
-        debug_assert_eq!(old.key, new.key, "one format, one order of keys");
-        if old.value == new.value {
+    for old in before.explain() {
+        if parts::owns(&old.key) {
             continue;
         }
-        let (from, to) = (old.value.as_deref(), new.value.as_deref());
+        // A key without a value in one of them may be missing there.
+        let new = after.explain().iter().find(|new| new.key == old.key);
+        let (from, to) = (
+            old.value.as_deref(),
+            new.and_then(|new| new.value.as_deref()),
+        );
+        if from == to {
+            continue;
+        }
         let Some((rule, why)) = keys::judge(before, after, &old.key, from, to) else {
             continue;
         };
@@ -186,6 +194,10 @@ fn contract(before: &EventContract, after: &EventContract, changes: &mut Vec<Cha
         let key = old.key.strip_prefix("spec.").unwrap_or(&old.key);
         let message = format!("`{key}` was {}, is {}: {why}", shown(from), shown(to));
         changes.push(change(after, &before.name, &old.key, rule, message));
+    }
+    for found in parts::compare(before, after) {
+        let parts::Found { key, rule, message } = found;
+        changes.push(change(after, &before.name, &key, rule, message));
     }
     schema(before, after, changes);
 }

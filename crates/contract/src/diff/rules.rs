@@ -52,9 +52,16 @@ rules! {
     PARTITIONS_LOWERED: "partitions-lowered", Breaking, "make it a new contract with a topic of its own";
     PARTITIONS_RAISED: "partitions-raised", Safe, "";
     PARTITIONS_REORDER: "partitions-reorder", Breaking, "make it a new contract with a topic of its own and move the readers";
+    PERSONAL_UNDECLARED: "personal-undeclared", Risky, "keep it declared as long as the field is there";
     QUARANTINE_LOST: "quarantine-lost", Risky, "see that nobody mends events from quarantine";
     RELAXED: "relaxed", Safe, "";
+    REPLAY_SHORTENED: "replay-shortened", Risky, "see that no reader replays further back";
+    REQUEST_CHANGED: "request-changed", Breaking, "let senders change first, or make it a new contract";
+    REQUEST_MAPPED: "request-mapped", Risky, "see that the data means what it meant";
     RETENTION_SHORTENED: "retention-shortened", Risky, "see that no reader lags or replays further back";
+    RULE_ADDED: "rule-added", Breaking, "let it warn first (`onFailure: warn`), and look at what it counts";
+    RULE_CHANGED: "rule-changed", Risky, "let the new one warn beside the old one first";
+    RULE_REMOVED: "rule-removed", Risky, "see that no reader requires it";
     SCHEMA_CHANGED: "schema-changed", Safe, "";
     SCHEMA_INCOMPATIBLE: "schema-incompatible", Breaking, "make the change additive, or make it a new event type";
     SCHEMA_UNBOUND: "schema-unbound", Risky, "set `schema.compatibility`";

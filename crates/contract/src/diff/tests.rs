@@ -235,6 +235,13 @@ fn every_key_has_a_judgement_both_ways() {
             "window-shortened",
         ),
         (
+            "spec.replay.window",
+            json!("7d"),
+            json!("14d"),
+            "relaxed",
+            "replay-shortened",
+        ),
+        (
             "spec.ingress.onInvalid",
             json!("reject"),
             json!("quarantine"),
@@ -262,6 +269,10 @@ fn every_key_has_a_judgement_both_ways() {
         "spec.topic.cleanup",
         "spec.ingress.idempotency.scope",
         "spec.ingress.idempotency.fingerprint",
+        // Compared part by part, below.
+        "spec.schema.rules",
+        "spec.ingress.request",
+        "spec.privacy.fields",
     ];
     judged.extend(others.map(str::to_owned));
     let contracts = load(&[order()]);
@@ -287,6 +298,66 @@ fn what_means_the_same_is_no_change() {
         json!("order.json"),
         json!("./order.json#"),
     );
+}
+
+#[test]
+fn rules_fields_and_requests_are_compared_by_their_names() {
+    let with_rules = |list: Value| set(&order(), "spec.schema.rules", &list);
+    let rule =
+        |name: &str, expr: &str, on: &str| json!({"name": name, "expr": expr, "onFailure": on});
+    let (strict, warns) = (
+        rule("a", "message.id != ''", "reject"),
+        rule("a", "message.id != ''", "warn"),
+    );
+    let other = rule("a", "size(message.id) > 1", "reject");
+    let unrelated = rule("b", "true", "warn");
+    let check = |from: Value, to: Value, expected: &[&str]| {
+        assert_eq!(rules([from.clone()], [to.clone()]), expected, "{from} {to}");
+    };
+    check(order(), with_rules(json!([strict])), &["rule-added"]);
+    check(order(), with_rules(json!([warns])), &["relaxed"]);
+    check(
+        with_rules(json!([warns])),
+        with_rules(json!([strict])),
+        &["rule-added"],
+    );
+    check(
+        with_rules(json!([strict])),
+        with_rules(json!([other])),
+        &["rule-changed"],
+    );
+    check(with_rules(json!([strict])), order(), &["rule-removed"]);
+    // Another place in the file is no change.
+    check(
+        with_rules(json!([strict, unrelated])),
+        with_rules(json!([unrelated, strict])),
+        &[],
+    );
+    let with_fields = |fields: Value| set(&order(), "spec.privacy.fields", &fields);
+    let id = json!({"$.id": {"category": "identity"}});
+    check(order(), with_fields(id.clone()), &["described"]);
+    check(with_fields(id), order(), &["personal-undeclared"]);
+    let with_request = |file: &str, map: Value| {
+        set(
+            &order(),
+            "spec.ingress.request",
+            &json!({"schema": file, "map": map}),
+        )
+    };
+    let map = json!({"id": "$.id"});
+    check(
+        order(),
+        with_request("order.json", map.clone()),
+        &["request-changed"],
+    );
+    let changed = with_request("other.json", map.clone());
+    check(
+        with_request("order.json", map.clone()),
+        changed,
+        &["request-changed"],
+    );
+    let mapped = with_request("order.json", json!({"id": "request.id + '-1'"}));
+    check(with_request("order.json", map), mapped, &["request-mapped"]);
 }
 
 #[test]

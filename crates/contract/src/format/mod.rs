@@ -10,7 +10,7 @@ mod tests;
 
 use std::sync::OnceLock;
 
-use crate::model::Class;
+use crate::model::{Audience, Class};
 
 pub use schema::json_schema;
 
@@ -41,6 +41,32 @@ pub(crate) enum Form {
         max: u64,
     },
     Flag,
+    /// A map with exactly one of these keys.
+    OneOf(&'static [Key]),
+    /// A non-empty list.
+    List {
+        item: &'static Form,
+        max: usize,
+    },
+    /// A non-empty map whose names are the writer's.
+    Entries {
+        name: &'static Pattern,
+        what: &'static str,
+        /// A name that fits, for hints.
+        sample: &'static str,
+        item: &'static Form,
+        max: usize,
+    },
+}
+
+impl Form {
+    /// Says whether the value is one text, not a structure of others.
+    pub(crate) fn is_plain(&self) -> bool {
+        !matches!(
+            self,
+            Self::Map(_) | Self::OneOf(_) | Self::List { .. } | Self::Entries { .. }
+        )
+    }
 }
 
 /// A word of a closed list.
@@ -57,9 +83,9 @@ pub(crate) struct Word {
 #[derive(Debug)]
 pub(crate) enum Presence {
     Required,
-    /// Absence means this value, written as in YAML; `{name}` stands for the contract's name.
+    /// Absence means this value, written as in YAML; `{name}` stands for the document's name.
     Default {
-        value: ByClass,
+        value: ByKind,
         reason: &'static str,
     },
     /// Absence means something that no value of the key says.
@@ -72,24 +98,32 @@ pub(crate) enum Presence {
     NotYet,
 }
 
-/// A default, for all classes or for each.
+/// A default, for all or for each class, and perhaps another one beyond the own company.
 #[derive(Debug)]
-pub(crate) enum ByClass {
+pub(crate) enum ByKind {
     Same(&'static str),
     Each {
         fact: &'static str,
         command: &'static str,
         telemetry: &'static str,
     },
+    Outside {
+        internal: &'static ByKind,
+        outside: &'static str,
+    },
 }
 
-impl ByClass {
-    pub(crate) fn of(&self, class: Class) -> &'static str {
+impl ByKind {
+    pub(crate) fn of(&self, class: Class, audience: Audience) -> &'static str {
         match (self, class) {
             (Self::Same(value), _) => value,
             (Self::Each { fact, .. }, Class::Fact) => fact,
             (Self::Each { command, .. }, Class::Command) => command,
             (Self::Each { telemetry, .. }, Class::Telemetry) => telemetry,
+            (Self::Outside { internal, outside }, class) => match audience {
+                Audience::Internal => internal.of(class, audience),
+                Audience::Partner | Audience::Public => outside,
+            },
         }
     }
 }

@@ -3,26 +3,27 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{EVENT_CONTRACT, KINDS, TEAM};
-use super::{ByClass, Form, Key, Presence, Word};
+use super::keys::{KINDS, Kind};
+use super::{ByKind, Form, Key, Presence, Word};
 
 /// Returns the JSON Schema (draft-07) of one document of a contract file.
 pub fn json_schema() -> Value {
-    let kinds = supported(KINDS);
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let kinds: Vec<Value> = KINDS.iter().map(of_kind).collect();
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "tidegate contracts, contract/v1",
         "type": "object",
         "required": ["apiVersion", "kind"],
-        "properties": { "kind": { "enum": kinds } },
-        "allOf": [of_kind("EventContract", EVENT_CONTRACT), of_kind("Team", TEAM)],
+        "properties": { "kind": { "enum": names } },
+        "allOf": kinds,
     })
 }
 
-fn of_kind(kind: &str, keys: &[Key]) -> Value {
+fn of_kind(kind: &Kind) -> Value {
     json!({
-        "if": { "required": ["kind"], "properties": { "kind": { "const": kind } } },
-        "then": map(keys),
+        "if": { "required": ["kind"], "properties": { "kind": { "const": kind.name } } },
+        "then": map(kind.keys),
     })
 }
 
@@ -49,7 +50,13 @@ fn map(keys: &[Key]) -> Value {
 }
 
 fn property(key: &Key) -> Value {
-    let mut schema = match &key.form {
+    let mut schema = of_form(&key.form);
+    schema["description"] = json!(description(key));
+    schema
+}
+
+fn of_form(form: &Form) -> Value {
+    match form {
         Form::Map(keys) => map(keys),
         Form::Text {
             pattern, max_chars, ..
@@ -65,9 +72,28 @@ fn property(key: &Key) -> Value {
         }),
         Form::Count { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Form::Flag => json!({ "type": "boolean" }),
-    };
-    schema["description"] = json!(description(key));
-    schema
+        Form::OneOf(keys) => {
+            let mut schema = map(keys);
+            schema["minProperties"] = json!(1);
+            schema["maxProperties"] = json!(1);
+            schema
+        }
+        Form::List { item, max } => json!({
+            "type": "array",
+            "minItems": 1,
+            "maxItems": max,
+            "items": of_form(item),
+        }),
+        Form::Entries {
+            name, item, max, ..
+        } => json!({
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": max,
+            "additionalProperties": false,
+            "patternProperties": { name.as_str(): of_form(item) },
+        }),
+    }
 }
 
 fn description(key: &Key) -> String {
@@ -78,29 +104,27 @@ fn description(key: &Key) -> String {
         }
     }
     match &key.presence {
-        Presence::Default {
-            value: ByClass::Same(value),
-            reason,
-        } => {
-            text.push_str(&format!("\ndefault {value}: {reason}"));
-        }
-        Presence::Default {
-            value:
-                ByClass::Each {
-                    fact,
-                    command,
-                    telemetry,
-                },
-            reason,
-        } => {
-            text.push_str(&format!(
-                "\ndefault {fact} (fact), {command} (command), {telemetry} (telemetry): {reason}"
-            ));
+        Presence::Default { value, reason } => {
+            text.push_str(&format!("\ndefault {}: {reason}", shown(value)));
         }
         Presence::Optional { absent } => text.push_str(&format!("\nabsent: {absent}")),
         Presence::Required | Presence::Group | Presence::NotYet => {}
     }
     text
+}
+
+fn shown(value: &ByKind) -> String {
+    match value {
+        ByKind::Same(value) => (*value).to_owned(),
+        ByKind::Each {
+            fact,
+            command,
+            telemetry,
+        } => format!("{fact} (fact), {command} (command), {telemetry} (telemetry)"),
+        ByKind::Outside { internal, outside } => {
+            format!("{}, {outside} (partner, public)", shown(internal))
+        }
+    }
 }
 
 fn supported(words: &[Word]) -> Vec<&'static str> {

@@ -1,44 +1,141 @@
-//! A document whose every value has the right form, to a typed contract or team.
+//! A document whose every value has the right form, to a typed contract, reader or team. What a form
+//! cannot say (is it CEL, is the field in the schema) is found here.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::settle::{Written, settle};
-use super::{Document, File};
+use super::settle::{Written, item_key, settle};
+use super::{Document, File, Problem};
 use crate::explain::Explained;
-use crate::format::keys::EVENT_CONTRACT;
+use crate::expression::{Expression, MESSAGE, REQUEST};
+use crate::field_map::FieldMap;
+use crate::format::keys::{CONSUMER_CONTRACT, EVENT_CONTRACT, TEAM};
 use crate::model::{
-    EventContract, EventRules, Idempotency, IngressRules, KeyRules, SchemaFormat, SchemaRules,
-    SourceRule, Team, TimeRules, TopicRules,
+    Approves, EventContract, EventRules, FieldRule, Idempotency, IngressRules, KeyRules, OnFailure,
+    OnInvalid, PersonalField, RequestRules, SchemaFormat, SchemaRules, SourceRule, Team, TimeRules,
+    TopicRules,
 };
+use crate::path::Path;
+use crate::reader::{DeadLetter, Duplicates, Reader, Requirement, Via};
 use crate::schema::Schema;
 
 /// Every form that the declaration lets through is one that the types read: tested word by word.
 const FITS: &str = "the declaration checked its form";
 
+/// What is wrong with the value of a key.
+pub(super) type Wrong = (String, Problem);
+
+/// Finds the schema of a format that a contract names, and its fingerprint.
+pub(super) type FindSchema<'a> =
+    &'a mut dyn FnMut(SchemaFormat, &str) -> Result<(Schema, u64), Problem>;
+
 /// Makes a team of a document read by the declaration.
-pub(crate) fn team(written: &Written) -> Team {
-    let text = |key| written.get(key).expect(FITS).to_owned();
-    Team {
-        name: text("metadata.name"),
-        pager: text("spec.pager"),
+pub(super) fn team(written: &Written, file: &File<'_>) -> Arc<Team> {
+    let explained = settle(TEAM, written);
+    let values = Values(&explained);
+    let team = Team {
+        name: values.get("metadata.name"),
+        pager: values.get("spec.pager"),
+        approves: Approves {
+            topic: values.get("spec.approves.topic"),
+            breaking: values.get("spec.approves.breaking"),
+            reader: values.get("spec.approves.reader"),
+        },
+        document: Document::new(file, written),
+        explained: Vec::new(),
+    };
+    Arc::new(Team { explained, ..team })
+}
+
+/// Makes a reader of a document read by the declaration.
+pub(super) fn reader(written: &Written, file: &File<'_>) -> Result<Arc<Reader>, Vec<Wrong>> {
+    let explained = settle(CONSUMER_CONTRACT, written);
+    let values = Values(&explained);
+    let mut wrong = Vec::new();
+    let group = values.maybe("spec.via.kafka.group");
+    let connector: Option<String> = values.maybe("spec.via.connect.connector");
+    let via = match (group, connector) {
+        (Some(group), _) => Via::Kafka { group },
+        (None, connector) => Via::Connect {
+            connector: connector.expect("exactly one of them is written"),
+        },
+    };
+    let requires = written.labels("spec.requires").iter().filter_map(|label| {
+        let item = item_key("spec.requires", label);
+        let name = values.maybe(&format!("{item}.name"));
+        Some(Requirement {
+            name: name.unwrap_or_else(|| format!("requires[{label}]")),
+            expression: expression(&values, &format!("{item}.expr"), &mut wrong)?,
+        })
+    });
+    let reader = Reader {
+        requires: requires.collect(),
+        name: values.get("metadata.name"),
+        owner: values.get("metadata.owner"),
+        domain: values.maybe("metadata.domain"),
+        summary: values.maybe("spec.summary"),
+        contract: values.get("spec.contract"),
+        accepts: values.get("spec.accepts"),
+        via,
+        reads: values.items(written, "spec.reads"),
+        duplicates: values
+            .maybe("spec.duplicates.handling")
+            .map(|handling| Duplicates {
+                handling,
+                by: values.maybe("spec.duplicates.by"),
+            }),
+        dead_letter: values
+            .maybe("spec.failure.deadLetter.owner")
+            .map(|owner| DeadLetter {
+                owner,
+                topic: values.get("spec.failure.deadLetter.topic"),
+                retention: values.get("spec.failure.deadLetter.retention"),
+            }),
+        priority: values.get("spec.priority"),
+        max_lag: values.maybe("spec.maxLag.time"),
+        outage: values.maybe("spec.outage"),
+        rebuild: values.maybe("spec.rebuild.target"),
+        canary: values.get("spec.canary"),
+        document: Document::new(file, written),
+        explained: Vec::new(),
+    };
+    match wrong.is_empty() {
+        true => Ok(Arc::new(Reader {
+            explained,
+            ..reader
+        })),
+        false => Err(wrong),
     }
 }
 
-/// Makes a contract of a document read by the declaration; `schema` finds the schema that
-/// `schema.file` names.
-pub(crate) fn event_contract<E>(
+/// Makes a contract of a document read by the declaration; `schema` finds the schema that a
+/// `schema.file` of this format names.
+pub(super) fn event_contract(
     written: &Written,
     file: &File<'_>,
-    schema: impl FnOnce(SchemaFormat, &str) -> Result<(Schema, u64), E>,
-) -> Result<Arc<EventContract>, E> {
-    let name = written.get("metadata.name").expect(FITS);
-    let class = written.get("spec.class").expect(FITS).parse().expect(FITS);
-    let explained = settle(EVENT_CONTRACT, written, class, name);
+    schema: FindSchema<'_>,
+) -> Result<Arc<EventContract>, Vec<Wrong>> {
+    let explained = settle(EVENT_CONTRACT, written);
     let values = Values(&explained);
+    let mut wrong = Vec::new();
+    let name: String = values.get("metadata.name");
     let schema_file: String = values.get("spec.schema.file");
     let format = values.get("spec.schema.format");
-    let (schema, fingerprint) = schema(format, &schema_file)?;
+    let found = schema(format, &schema_file);
+    let on_invalid = values.get("spec.ingress.onInvalid");
+    let rules = rules(written, &values, on_invalid, &mut wrong);
+    let request = request(written, &values, schema, &mut wrong);
+    let (schema, fingerprint) = match found {
+        Ok(found) => found,
+        Err(problem) => {
+            wrong.push(("spec.schema.file".to_owned(), problem));
+            return Err(wrong);
+        }
+    };
+    let personal = personal(written, &values, &schema, &mut wrong);
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
     let source = match values.maybe("spec.event.source") {
         Some(source) => SourceRule::Only(source),
         None => SourceRule::Any {
@@ -46,12 +143,12 @@ pub(crate) fn event_contract<E>(
         },
     };
     let contract = EventContract {
-        name: name.to_owned(),
+        name,
         version: values.get("metadata.version"),
         domain: values.maybe("metadata.domain"),
         owner: values.maybe("metadata.owner"),
         summary: values.maybe("spec.summary"),
-        class,
+        class: values.get("spec.class"),
         audience: values.get("spec.audience"),
         lifecycle: values.get("spec.lifecycle"),
         event: EventRules {
@@ -71,6 +168,7 @@ pub(crate) fn event_contract<E>(
             schema,
             compatibility: values.get("spec.schema.compatibility"),
             policy: values.get("spec.schema.compatibilityPolicy"),
+            rules,
             fingerprint,
             file: schema_file,
         },
@@ -93,8 +191,11 @@ pub(crate) fn event_contract<E>(
                 scope: values.list("spec.ingress.idempotency.scope"),
                 fingerprint: values.get("spec.ingress.idempotency.fingerprint"),
             },
-            on_invalid: values.get("spec.ingress.onInvalid"),
+            on_invalid,
+            request,
         },
+        personal,
+        replay_window: values.maybe("spec.replay.window"),
         document: Document::new(file, written),
         explained: Vec::new(),
     };
@@ -102,6 +203,115 @@ pub(crate) fn event_contract<E>(
         explained,
         ..contract
     }))
+}
+
+fn rules(
+    written: &Written,
+    values: &Values<'_>,
+    on_invalid: OnInvalid,
+    wrong: &mut Vec<Wrong>,
+) -> Vec<FieldRule> {
+    let mut rules: Vec<FieldRule> = Vec::new();
+    for label in written.labels("spec.schema.rules") {
+        let item = item_key("spec.schema.rules", label);
+        let name: String = values.get(&format!("{item}.name"));
+        if rules.iter().any(|rule| rule.name == name) {
+            let message = format!("there is a rule `{name}` already in this contract");
+            let hint = "give one of them another name".to_owned();
+            wrong.push((format!("{item}.name"), Problem::new(message, Some(hint))));
+        }
+        let on_failure = values.maybe(&format!("{item}.onFailure"));
+        let as_invalid = match on_invalid {
+            OnInvalid::Reject => OnFailure::Reject,
+            OnInvalid::Quarantine => OnFailure::Quarantine,
+        };
+        if let Some(expression) = expression(values, &format!("{item}.expr"), wrong) {
+            rules.push(FieldRule {
+                name,
+                expression,
+                on_failure: on_failure.unwrap_or(as_invalid),
+            });
+        }
+    }
+    rules
+}
+
+fn expression(values: &Values<'_>, key: &str, wrong: &mut Vec<Wrong>) -> Option<Expression> {
+    let text: String = values.get(key);
+    match Expression::compile(&text, MESSAGE) {
+        Ok(expression) => Some(expression),
+        Err(error) => {
+            let hint = "such as `message.total.amount > 0`".to_owned();
+            wrong.push((
+                key.to_owned(),
+                Problem::new(format!("`{key}` {error}"), Some(hint)),
+            ));
+            None
+        }
+    }
+}
+
+fn request(
+    written: &Written,
+    values: &Values<'_>,
+    schema: FindSchema<'_>,
+    wrong: &mut Vec<Wrong>,
+) -> Option<RequestRules> {
+    const KEY: &str = "spec.ingress.request";
+    let file: String = values.maybe(&format!("{KEY}.schema"))?;
+    let of = format!("{KEY}.map");
+    let texts: Vec<(String, String)> = written
+        .labels(&of)
+        .iter()
+        .map(|name| (name.clone(), values.get(&item_key(&of, name))))
+        .collect();
+    let members = texts
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
+    let map = FieldMap::compile(members, REQUEST).map_err(|(name, error)| {
+        let key = item_key(&of, &name);
+        let hint = "a path such as `$.id`, or CEL such as `request.amount * 100`".to_owned();
+        wrong.push((
+            key.clone(),
+            Problem::new(format!("`{key}` {error}"), Some(hint)),
+        ));
+    });
+    let schema = schema(SchemaFormat::Json, &file)
+        .map_err(|problem| wrong.push((format!("{KEY}.schema"), problem)));
+    Some(RequestRules {
+        file,
+        schema: schema.ok()?.0,
+        map: map.ok()?,
+        headers: values.items(written, &format!("{KEY}.headers")),
+    })
+}
+
+fn personal(
+    written: &Written,
+    values: &Values<'_>,
+    schema: &Schema,
+    wrong: &mut Vec<Wrong>,
+) -> Vec<PersonalField> {
+    const KEY: &str = "spec.privacy.fields";
+    let mut fields = Vec::new();
+    for label in written.labels(KEY) {
+        let path: Path = label.parse().expect(FITS);
+        let item = item_key(KEY, label);
+        if !schema.may_hold(&path) {
+            let message = format!("there is no field `{path}` in the schema");
+            let hint =
+                "a field about a person that nobody can find is protected by nobody".to_owned();
+            wrong.push((
+                format!("{item}.category"),
+                Problem::new(message, Some(hint)),
+            ));
+        }
+        fields.push(PersonalField {
+            path,
+            category: values.get(&format!("{item}.category")),
+        });
+    }
+    fields
 }
 
 /// The values in force, read by their type.
@@ -123,6 +333,14 @@ impl Values<'_> {
         let text: String = self.get(key);
         text.split(", ")
             .map(|word| word.parse().ok().expect(FITS))
+            .collect()
+    }
+
+    /// Returns the items of a list that may be absent.
+    fn items<T: FromStr>(&self, written: &Written, key: &str) -> Vec<T> {
+        let labels = written.labels(key).iter();
+        labels
+            .map(|label| self.get(&item_key(key, label)))
             .collect()
     }
 }

@@ -11,12 +11,12 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::format::Key;
-use crate::format::keys::{EVENT_CONTRACT, KINDS, TEAM};
+use crate::format::keys::{KINDS, Kind};
 use crate::model::{Contracts, EventContract, SchemaFormat, Team};
+use crate::reader::Reader;
 use crate::schema::{FindFile, ParsedFile, Schema, SchemaError, Sources, beside};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Level, Snippet};
@@ -117,6 +117,7 @@ fn load(
         found,
         schemas,
         contracts: Vec::new(),
+        readers: Vec::new(),
         teams: Vec::new(),
     };
     for file in files {
@@ -138,7 +139,8 @@ struct Set<'a> {
     found: Diagnostics,
     schemas: Schemas<'a>,
     contracts: Vec<Read<'a, Arc<EventContract>>>,
-    teams: Vec<Read<'a, Team>>,
+    readers: Vec<Read<'a, Arc<Reader>>>,
+    teams: Vec<Read<'a, Arc<Team>>>,
 }
 
 /// A document that was read, with what is needed to complain about it.
@@ -148,7 +150,15 @@ struct Read<'a, T> {
     item: T,
 }
 
-impl<T> Read<'_, T> {
+impl<'a, T> Read<'a, T> {
+    fn new(file: &'a File<'a>, written: Written, item: T) -> Self {
+        Self {
+            file,
+            written,
+            item,
+        }
+    }
+
     fn error(&self, key: &str, message: String, hint: Option<String>) -> Diagnostic {
         self.file
             .error(self.written.place_or_name(key), message, hint)
@@ -157,43 +167,44 @@ impl<T> Read<'_, T> {
 
 impl<'a> Set<'a> {
     fn document(&mut self, file: &'a File<'a>, root: &Node) {
-        let Some(keys) = self.kind(file, root) else {
+        let Some(kind) = self.kind(file, root) else {
             return;
         };
-        let Some(written) = settle::read(keys, root, file, &mut self.found) else {
+        let Some(written) = settle::read(kind.keys, root, file, &mut self.found) else {
             return;
         };
-        if std::ptr::eq(keys, TEAM) {
-            let item = build::team(&written);
-            self.teams.push(Read {
-                file,
-                written,
-                item,
-            });
-            return;
-        }
-        let schemas = &mut self.schemas;
-        match build::event_contract(&written, file, |format, reference| {
-            schemas.at(file.name, format, reference)
-        }) {
-            Ok(item) => self.contracts.push(Read {
-                file,
-                written,
-                item,
-            }),
-            Err(problem) => {
-                let place = written.place_or_name("spec.schema.file");
-                self.found
-                    .push(file.error(place, problem.message, problem.hint));
+        let wrong = match kind.name {
+            "Team" => {
+                let item = build::team(&written, file);
+                return self.teams.push(Read::new(file, written, item));
             }
+            "ConsumerContract" => match build::reader(&written, file) {
+                Ok(item) => return self.readers.push(Read::new(file, written, item)),
+                Err(wrong) => wrong,
+            },
+            _ => {
+                let schemas = &mut self.schemas;
+                let mut schema = |format, reference: &str| schemas.at(file.name, format, reference);
+                match build::event_contract(&written, file, &mut schema) {
+                    Ok(item) => return self.contracts.push(Read::new(file, written, item)),
+                    Err(wrong) => wrong,
+                }
+            }
+        };
+        for (key, problem) in wrong {
+            let place = written.place_or_name(&key);
+            self.found
+                .push(file.error(place, problem.message, problem.hint));
         }
     }
 
     /// Finds the declaration of a document's kind. Without a kind nothing else can be judged.
-    fn kind(&mut self, file: &File<'_>, root: &Node) -> Option<&'static [Key]> {
-        let kinds = || KINDS.iter().filter(|kind| kind.supported);
+    fn kind(&mut self, file: &File<'_>, root: &Node) -> Option<&'static Kind> {
         let hint = || {
-            let names: Vec<String> = kinds().map(|kind| format!("`{}`", kind.word)).collect();
+            let names: Vec<String> = KINDS
+                .iter()
+                .map(|kind| format!("`{}`", kind.name))
+                .collect();
             Some(format!("write `kind:` with one of {}", names.join(", ")))
         };
         let kind = match (&root.value, root.get("kind")) {
@@ -213,26 +224,23 @@ impl<'a> Set<'a> {
                 return None;
             }
         };
-        match &kind.value {
-            Value::Text(text) if text == "EventContract" => Some(EVENT_CONTRACT),
-            Value::Text(text) if text == "Team" => Some(TEAM),
-            Value::Text(text) if KINDS.iter().any(|kind| kind.word == text) => {
-                let message = format!("`kind: {text}` is not supported yet");
-                self.found.push(file.error(kind.place, message, hint()));
-                None
-            }
-            _ => {
-                let message = "unknown kind of document".to_owned();
-                self.found.push(file.error(kind.place, message, hint()));
-                None
-            }
+        let known = match &kind.value {
+            Value::Text(text) => KINDS.iter().find(|known| known.name == text),
+            _ => None,
+        };
+        if known.is_none() {
+            let message = "unknown kind of document".to_owned();
+            self.found.push(file.error(kind.place, message, hint()));
         }
+        known
     }
 
     fn finish(mut self) -> Result<Contracts, Diagnostics> {
         let teams = std::mem::take(&mut self.teams);
         let contracts = std::mem::take(&mut self.contracts);
+        let readers = std::mem::take(&mut self.readers);
         self.refuse_twice(&teams, "a team", NAME, |team| &team.name);
+        self.refuse_twice(&readers, "a reader", NAME, |reader| &reader.name);
         self.refuse_twice(&contracts, "a contract", NAME, |c| &c.name);
         self.refuse_twice(&contracts, "the event type", "spec.event.type", |c| {
             &c.event.event_type
@@ -255,13 +263,10 @@ impl<'a> Set<'a> {
             self.found.sort();
             return Err(self.found);
         }
-        let teams: BTreeMap<String, Team> = teams
-            .into_iter()
-            .map(|team| (team.item.name.clone(), team.item))
-            .collect();
         Ok(Contracts::new(
             contracts.into_iter().map(|read| read.item).collect(),
-            teams,
+            readers.into_iter().map(|read| read.item).collect(),
+            teams.into_iter().map(|read| read.item).collect(),
         ))
     }
 
@@ -302,11 +307,17 @@ struct Schemas<'a> {
     parsed: HashMap<(SchemaFormat, String), Result<(ParsedFile, u64), Problem>>,
 }
 
-/// Why a schema cannot be used.
+/// Why a schema or another value cannot be used.
 #[derive(Clone)]
 struct Problem {
     message: String,
     hint: Option<String>,
+}
+
+impl Problem {
+    fn new(message: String, hint: Option<String>) -> Self {
+        Self { message, hint }
+    }
 }
 
 impl From<SchemaError> for Problem {

@@ -8,12 +8,15 @@ use super::diagnostic::Diagnostics;
 use super::yaml::{Node, Place, Value};
 use crate::explain::{Explained, Origin};
 use crate::format::{Form, Key, Presence, Word};
-use crate::model::Class;
+use crate::model::{Audience, Class};
 
-/// The values that a document writes, by key from the root, in the text form of the format.
+/// The values that a document writes, by key from the root, in the text form of the format. An item
+/// of a list is `key[0]`, one that the writer named `key[name]`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Written {
     values: BTreeMap<String, (String, Place)>,
+    /// The labels of lists and maps of the writer's, in the order of the file, and where they stand.
+    labels: BTreeMap<String, (Vec<String>, Place)>,
 }
 
 impl Written {
@@ -24,12 +27,34 @@ impl Written {
     /// Returns where the value of `key` stands. A default stands nowhere; the name, from which it
     /// may be made, does.
     pub(crate) fn place_or_name(&self, key: &str) -> Place {
-        let written = self
-            .values
-            .get(key)
-            .or_else(|| self.values.get("metadata.name"));
-        written.map(|(_, place)| *place).unwrap_or_default()
+        let written = self.values.get(key).map(|(_, place)| *place);
+        written
+            .or_else(|| self.labels.get(key).map(|(_, place)| *place))
+            .or_else(|| self.values.get("metadata.name").map(|(_, place)| *place))
+            .unwrap_or_default()
     }
+
+    /// Returns the labels of a list's items or of a map's entries; none if it is not written.
+    pub(crate) fn labels(&self, key: &str) -> &[String] {
+        self.labels.get(key).map_or(&[], |(labels, _)| labels)
+    }
+
+    /// Says whether the document writes this key.
+    fn has(&self, key: &str) -> bool {
+        let inside = format!("{key}.");
+        self.values.contains_key(key)
+            || self.labels.contains_key(key)
+            || self
+                .values
+                .range(inside.clone()..)
+                .next()
+                .is_some_and(|(found, _)| found.starts_with(&inside))
+    }
+}
+
+/// Makes the key of an item.
+pub(crate) fn item_key(key: &str, label: &str) -> String {
+    format!("{key}[{label}]")
 }
 
 /// Reads a document by its declaration; nothing if there were findings.
@@ -56,47 +81,93 @@ pub(crate) fn read(
 }
 
 /// Adds the defaults to what is written: every key of the declaration with its value in force.
-pub(crate) fn settle(
-    keys: &'static [Key],
-    written: &Written,
-    class: Class,
-    name: &str,
-) -> Vec<Explained> {
-    let mut explained = Vec::new();
-    settle_map(keys, "", written, class, name, &mut explained);
-    explained
+pub(crate) fn settle(keys: &'static [Key], written: &Written) -> Vec<Explained> {
+    let word = |key: &str| written.get(key).unwrap_or_default();
+    let mut settling = Settling {
+        written,
+        class: word("spec.class").parse().unwrap_or(Class::Fact),
+        audience: word("spec.audience").parse().unwrap_or(Audience::Internal),
+        name: word("metadata.name"),
+        explained: Vec::new(),
+    };
+    settling.map(keys, "");
+    settling.explained
 }
 
-fn settle_map(
-    keys: &'static [Key],
-    parent: &str,
-    written: &Written,
+struct Settling<'a> {
+    written: &'a Written,
     class: Class,
-    name: &str,
-    into: &mut Vec<Explained>,
-) {
-    for key in keys {
-        let path = join(parent, key.name);
-        if let Form::Map(inner) = key.form {
-            settle_map(inner, &path, written, class, name, into);
-            continue;
+    audience: Audience,
+    name: &'a str,
+    explained: Vec<Explained>,
+}
+
+impl Settling<'_> {
+    fn map(&mut self, keys: &'static [Key], parent: &str) {
+        for key in keys {
+            let path = join(parent, key.name);
+            if matches!(key.presence, Presence::NotYet) {
+                continue;
+            }
+            let inside = matches!(key.presence, Presence::Group | Presence::Required);
+            let compound = !key.form.is_plain();
+            if compound && (inside || self.written.has(&path)) {
+                self.form(&key.form, &path, key.help);
+                continue;
+            }
+            let (value, origin, reason) = match (self.written.values.get(&path), &key.presence) {
+                (Some((text, place)), _) => {
+                    (Some(text.clone()), Origin::Written(place.line), key.help)
+                }
+                (None, Presence::Default { value, reason }) => {
+                    let value = value.of(self.class, self.audience);
+                    (
+                        Some(value.replace("{name}", self.name)),
+                        Origin::Default,
+                        *reason,
+                    )
+                }
+                (None, Presence::Optional { absent }) => (None, Origin::Absent, *absent),
+                (None, Presence::Required | Presence::Group | Presence::NotYet) => continue,
+            };
+            self.explained.push(Explained {
+                key: path,
+                value,
+                origin,
+                reason,
+            });
         }
-        let (value, origin, reason) = match (written.values.get(&path), &key.presence) {
-            (Some((text, place)), _) => (Some(text.clone()), Origin::Written(place.line), key.help),
-            (None, Presence::Default { value, reason }) => (
-                Some(value.of(class).replace("{name}", name)),
-                Origin::Default,
-                *reason,
-            ),
-            (None, Presence::Optional { absent }) => (None, Origin::Absent, *absent),
-            (None, Presence::Required | Presence::Group | Presence::NotYet) => continue,
-        };
-        into.push(Explained {
-            key: path,
-            value,
-            origin,
-            reason,
-        });
+    }
+
+    /// Adds what stands inside a compound form, or the value of a plain one.
+    fn form(&mut self, form: &'static Form, path: &str, help: &'static str) {
+        match form {
+            Form::Map(keys) => self.map(keys, path),
+            Form::OneOf(keys) => {
+                for key in *keys {
+                    let path = join(path, key.name);
+                    if self.written.has(&path) {
+                        self.form(&key.form, &path, key.help);
+                    }
+                }
+            }
+            Form::List { item, .. } | Form::Entries { item, .. } => {
+                let written = self.written;
+                for label in written.labels(path) {
+                    self.form(item, &item_key(path, label), help);
+                }
+            }
+            _ => {
+                if let Some((text, place)) = self.written.values.get(path) {
+                    self.explained.push(Explained {
+                        key: path.to_owned(),
+                        value: Some(text.clone()),
+                        origin: Origin::Written(place.line),
+                        reason: help,
+                    });
+                }
+            }
+        }
     }
 }
 
@@ -167,8 +238,16 @@ impl Reading<'_> {
             self.error(name, format!("`{path}` is empty"), Some(hint));
             return;
         }
-        let text = match &key.form {
+        self.form(&key.form, node, path, name);
+    }
+
+    /// Reads a value; what a map lacks is reported at `name`, its key.
+    fn form(&mut self, form: &'static Form, node: &Node, path: &str, name: Place) {
+        let text = match form {
             Form::Map(inner) => return self.map(inner, node, path, name),
+            Form::OneOf(keys) => return self.one_of(keys, node, path, name),
+            Form::List { item, max } => return self.list(item, *max, node, path),
+            Form::Entries { .. } => return self.entries(form, node, path),
             Form::Text {
                 pattern,
                 max_chars,
@@ -186,6 +265,79 @@ impl Reading<'_> {
                 .values
                 .insert(path.to_owned(), (text, node.place));
         }
+    }
+
+    /// Reads a map of which exactly one key may be written.
+    fn one_of(&mut self, keys: &'static [Key], node: &Node, path: &str, name: Place) {
+        let before = self.found.len();
+        self.map(keys, node, path, name);
+        if let Value::Map(entries) = &node.value
+            && entries.len() != 1
+            && self.found.len() == before
+        {
+            let names: Vec<&str> = known(keys).map(|key| key.name).collect();
+            let message = format!("`{path}` takes exactly one key, not {}", entries.len());
+            self.error(node.place, message, Some(one_of(&names)));
+        }
+    }
+
+    fn list(&mut self, item: &'static Form, max: usize, node: &Node, path: &str) {
+        let Value::List(items) = &node.value else {
+            let message = format!("`{path}` takes a list, not {}", node.what());
+            self.error(node.place, message, None);
+            return;
+        };
+        if !self.counts(items.len(), max, "items", node, path) {
+            return;
+        }
+        let labels: Vec<String> = (0..items.len()).map(|n| n.to_string()).collect();
+        for (label, node) in labels.iter().zip(items) {
+            self.form(item, node, &item_key(path, label), node.place);
+        }
+        let labels = (labels, node.place);
+        self.written.labels.insert(path.to_owned(), labels);
+    }
+
+    fn entries(&mut self, form: &'static Form, node: &Node, path: &str) {
+        let Form::Entries {
+            name,
+            what,
+            sample,
+            item,
+            max,
+        } = form
+        else {
+            return;
+        };
+        let Value::Map(entries) = &node.value else {
+            let message = format!("`{path}` takes a map, not {}", node.what());
+            self.error(node.place, message, Some(format!("its names are {what}")));
+            return;
+        };
+        if !self.counts(entries.len(), *max, "entries", node, path) {
+            return;
+        }
+        for (written, node) in entries {
+            if name.is_match(&written.text) {
+                self.form(item, node, &item_key(path, &written.text), written.place);
+            } else {
+                let message = format!("`{}` in `{path}` is not {what}", shortened(&written.text));
+                self.error(written.place, message, Some(format!("such as `{sample}`")));
+            }
+        }
+        let labels = entries.iter().map(|(name, _)| name.text.clone()).collect();
+        let labels = (labels, node.place);
+        self.written.labels.insert(path.to_owned(), labels);
+    }
+
+    fn counts(&mut self, count: usize, max: usize, what: &str, node: &Node, path: &str) -> bool {
+        let message = match count {
+            0 => format!("`{path}` is empty"),
+            count if count > max => format!("`{path}` has {count} {what}; {max} are allowed"),
+            _ => return true,
+        };
+        self.error(node.place, message, None);
+        false
     }
 
     fn text(

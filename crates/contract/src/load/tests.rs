@@ -92,11 +92,11 @@ hint: its keys are `name`, `partitions`, `retention`, `cleanup`, `maxMessage`"#,
 fn what_nothing_enforces_yet_is_refused_by_name() {
     check(
         "  key:",
-        "  replay: {window: 14d}\n  key:",
+        "  objectives: {availability: 99.9%}\n  key:",
         r#"
-error: contracts/orders.yaml:7:3: `spec.replay` is not supported yet
-7 |   replay: {window: 14d}
-  |   ^^^^^^
+error: contracts/orders.yaml:7:3: `spec.objectives` is not supported yet
+7 |   objectives: {availability: 99.9%}
+  |   ^^^^^^^^^^
 hint: remove it: nothing would enforce it in this version"#,
     );
     check(
@@ -116,15 +116,6 @@ error: contracts/orders.yaml:6:29: `spec.topic.cleanup: compact` is not supporte
 6 |   topic: {cleanup: [delete, compact]}
   |                             ^^^^^^^
 hint: write `delete`"#,
-    );
-    check(
-        "kind: EventContract",
-        "kind: ConsumerContract",
-        r#"
-error: contracts/orders.yaml:2:7: `kind: ConsumerContract` is not supported yet
-2 | kind: ConsumerContract
-  |       ^^^^^^^^^^^^^^^^
-hint: write `kind:` with one of `EventContract`, `Team`"#,
     );
 }
 
@@ -237,7 +228,7 @@ hint: add `apiVersion`, the version of this format"#,
 error: contracts/orders.yaml:1:1: `kind` is missing
 1 | apiVersion: contract/v1
   | ^
-hint: write `kind:` with one of `EventContract`, `Team`"#,
+hint: write `kind:` with one of `EventContract`, `ConsumerContract`, `Team`"#,
     );
 }
 
@@ -353,4 +344,35 @@ fn no_text_makes_the_loader_panic() {
         let broken = format!("{}{text}{}", &SMALL[..at], &SMALL[at..]);
         let _found = errors(&broken).len();
     });
+}
+
+#[test]
+fn expressions_and_fields_are_found_wrong_where_they_stand() {
+    check(
+        "schema: {file: ",
+        "schema: {rules: [{name: a, expr: message.total >}], file: ",
+        r#"
+error: contracts/orders.yaml:6:36: `spec.schema.rules[0].expr` is no CEL expression: 1:16: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
+6 |   schema: {rules: [{name: a, expr: message.total >}], file: schemas/order.json}
+  |                                    ^^^^^^^^^^^^^^^
+hint: such as `message.total.amount > 0`"#,
+    );
+    check(
+        "  key:",
+        "  privacy: {fields: {$.nobody: {category: contact}}}\n  key:",
+        r#"
+error: contracts/orders.yaml:7:43: there is no field `$.nobody` in the schema
+7 |   privacy: {fields: {$.nobody: {category: contact}}}
+  |                                           ^^^^^^^
+hint: a field about a person that nobody can find is protected by nobody"#,
+    );
+    check(
+        "class: fact",
+        "class: fact\n  ingress: {request: {schema: schemas/order.json, map: {id: 'request.a.all(x, request.b.all(y, x == y))'}}}",
+        r#"
+error: contracts/orders.yaml:6:61: `spec.ingress.request.map[id]` has a macro such as `all` inside another, whose cost grows with the square of the data
+6 |   ingress: {request: {schema: schemas/order.json, map: {id: 'request.a.all(x, request.b.all(y, x == y))'}}}
+  |                                                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+hint: a path such as `$.id`, or CEL such as `request.amount * 100`"#,
+    );
 }

@@ -7,6 +7,7 @@ pub mod avro;
 pub mod compatibility;
 mod data;
 mod error;
+mod fields;
 pub mod json;
 pub mod protobuf;
 mod reasons;
@@ -18,6 +19,7 @@ mod tests;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub use error::SchemaError;
+pub use fields::Field;
 
 use self::avro::AvroSchema;
 use self::json::JsonSchema;

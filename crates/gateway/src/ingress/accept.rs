@@ -19,7 +19,7 @@ use tidegate_event_log::{Append, Appended, Claim, Disposition, LogError, Outcome
 use tokio::time::{Instant, timeout_at};
 
 use super::identity::{self, Identity};
-use super::lane::{ENVELOPE_BYTES, Lane};
+use super::lane::Lane;
 use super::receipt::{self, Receipt};
 use super::record::{self, HeaderList};
 use super::{TENANT, quarantine};
@@ -43,6 +43,19 @@ pub(crate) struct Submission {
     pub(crate) original: Original,
     /// The name in `/v1/sources/{source}`.
     pub(crate) source_door: Option<String>,
+    /// Whether the body is the caller's own, with no envelope: it may have a shape of its own.
+    pub(crate) plain: bool,
+}
+
+impl Submission {
+    /// Returns what the caller sent as data: a repeat sends the same again, whatever the contract
+    /// makes of it.
+    fn sent(&self) -> Option<&[u8]> {
+        match self.plain {
+            true => Some(&*self.original.bytes).filter(|bytes| !bytes.is_empty()),
+            false => self.event.data.as_deref(),
+        }
+    }
 }
 
 /// The bytes as they came, for the quarantine.
@@ -116,7 +129,7 @@ impl Gateway {
     }
 
     /// Decides about one event; nothing is stored yet.
-    fn plan(&self, context: &Context<'_>, submission: Submission) -> Plan {
+    fn plan(&self, context: &Context<'_>, mut submission: Submission) -> Plan {
         let lane = submission
             .lane
             .clone()
@@ -128,7 +141,13 @@ impl Gateway {
                 Problem::new(Kind::UnknownEventType, detail).about(event_type)
             ));
         };
-        match lane.contract.check(&submission.event, context.received_ms) {
+        let made = match submission.plain {
+            true => make_data(&lane, &mut submission),
+            false => Ok(()),
+        };
+        let checked =
+            made.and_then(|()| lane.contract.check(&submission.event, context.received_ms));
+        match checked {
             Ok(checked) => match self.draft(context, &lane, submission, checked) {
                 Ok(draft) => Plan::Store(draft),
                 Err(problem) => Plan::Done(Err(problem.about(&lane.contract.name))),
@@ -146,10 +165,13 @@ impl Gateway {
         submission: Submission,
         checked: Checked,
     ) -> Result<Draft, Problem> {
+        let fingerprint = identity::fingerprint(&submission.event.event_type, submission.sent());
         let Submission {
             mut event,
             key,
             source_door,
+            original,
+            plain,
             ..
         } = submission;
         let from_caller = !event.id.is_empty() || checked.id.is_some();
@@ -159,7 +181,6 @@ impl Gateway {
             (_, None, Some(key)) => key.clone(),
             (_, None, None) => self.ids.next(context.received_ms).to_string(),
         };
-        let fingerprint = identity::fingerprint(&event.event_type, event.data.as_deref());
         let identity = match &key {
             Some(key) => Some(Identity::Key(key)),
             None if from_caller => Some(Identity::Event {
@@ -200,9 +221,16 @@ impl Gateway {
         headers.add(record::CONTRACT_VERSION, lane.version.clone());
         headers.add_caller(context, key.as_deref(), origin);
         headers.add_some(record::SOURCE_DOOR, source_door);
+        if let Some(rules) = lane.contract.ingress.request.as_ref().filter(|_| plain) {
+            let kept = rules.headers.iter().map(String::as_str);
+            headers.add_request(context, original, kept);
+        }
+        for rule in &checked.warnings {
+            self.metrics.count_warning(&lane.contract.name, rule);
+        }
         let record = headers.into_record(checked.key, event.data);
         let size_bytes = record.size_bytes() + (record.headers.len() + 1) * FRAMING_BYTES;
-        let limit = lane.max_data_bytes.saturating_add(ENVELOPE_BYTES);
+        let limit = lane.max_record_bytes;
         if size_bytes > limit {
             return Err(Problem::new(
                 Kind::BodyTooLarge,
@@ -443,6 +471,7 @@ fn refuse(
             .unwrap_or_default();
     }
     let problem = problem_of(lane, &submission.event, violation);
+    let fingerprint = identity::fingerprint(&submission.event.event_type, submission.sent());
     let Submission { event, key, .. } = &submission;
     let identity = match key {
         Some(key) => Some(Identity::Key(key)),
@@ -453,7 +482,6 @@ fn refuse(
         None => None,
     };
     let name = &lane.contract.name;
-    let fingerprint = identity::fingerprint(&event.event_type, event.data.as_deref());
     let earlier = identity.map(|identity| Earlier {
         claim: identity::accepted(TENANT, name, identity, fingerprint, lane.window),
         draft: Draft {
@@ -474,6 +502,18 @@ fn refuse(
         earlier,
         keep,
     }
+}
+
+/// Makes the event's data of the body, where the contract has another shape for bodies.
+fn make_data(lane: &Lane, submission: &mut Submission) -> Result<(), Violation> {
+    let event = &mut submission.event;
+    let media_type = event.datacontenttype.as_deref();
+    let body = event.data.as_deref().unwrap_or_default();
+    if let Some(made) = lane.contract.data_of_request(media_type, body) {
+        event.data = Some(made?);
+        event.datacontenttype = Some("application/json".to_owned());
+    }
+    Ok(())
 }
 
 /// Finds the id of an event whose data broke another rule, where its contract has ids in the data.

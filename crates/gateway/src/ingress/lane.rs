@@ -15,13 +15,15 @@ use tidegate_event_log::{TopicConfig, TopicSpec};
 use crate::metrics::{LaneCounters, Metrics};
 
 /// Room for key and headers beside the data: `topic.maxMessage` speaks of the data alone.
-pub(crate) const ENVELOPE_BYTES: usize = 64 * 1024;
+const ENVELOPE_BYTES: usize = 64 * 1024;
 
 /// One contract, ready.
 pub(crate) struct Lane {
     pub(crate) contract: Arc<EventContract>,
     pub(crate) counters: LaneCounters,
     pub(crate) max_data_bytes: usize,
+    /// How large a record may be, envelope and kept request included.
+    pub(crate) max_record_bytes: usize,
     pub(crate) window: Duration,
     /// Prepared values of headers.
     pub(crate) name: Bytes,
@@ -38,6 +40,7 @@ impl Lane {
             counters: metrics.lane(&contract.name),
             max_data_bytes: usize::try_from(contract.topic.max_message.as_bytes())
                 .unwrap_or(usize::MAX),
+            max_record_bytes: usize::try_from(max_record_bytes(contract)).unwrap_or(usize::MAX),
             window: Duration::from_millis(contract.ingress.idempotency.window.as_ms()),
             name: Bytes::from(contract.name.clone()),
             version: Bytes::from(contract.version.to_string()),
@@ -61,13 +64,18 @@ impl Lane {
     }
 }
 
+/// Data, the body it was made of where that is another one, and the envelope.
+fn max_record_bytes(contract: &EventContract) -> u64 {
+    let data = contract.topic.max_message.as_bytes();
+    let kept = contract.ingress.request.as_ref().map_or(0, |_| data);
+    data.saturating_add(kept)
+        .saturating_add(ENVELOPE_BYTES as u64)
+}
+
 /// Returns the topic as a contract wants it.
 pub(crate) fn topic_spec(contract: &EventContract) -> TopicSpec {
     let topic = &contract.topic;
-    let max_message = topic
-        .max_message
-        .as_bytes()
-        .saturating_add(ENVELOPE_BYTES as u64);
+    let max_message = max_record_bytes(contract);
     TopicSpec {
         name: topic.name.clone(),
         partitions: i32::try_from(topic.partitions).ok(),

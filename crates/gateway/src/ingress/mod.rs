@@ -10,6 +10,7 @@ pub(crate) mod cloudevent;
 mod identity;
 mod key;
 pub(crate) mod lane;
+mod original;
 pub(crate) mod quarantine;
 pub(crate) mod receipt;
 mod record;

@@ -16,7 +16,7 @@ use super::accept::Submission;
 use super::identity::short_hash;
 use super::lane::Lane;
 use super::receipt::{number, read_one};
-use super::record::{self, HeaderList, header};
+use super::record::{self, HeaderList, MAX_HEADER_BYTES, header};
 use crate::Gateway;
 use crate::answer::Payload;
 use crate::clock::rfc3339;
@@ -27,8 +27,6 @@ pub(crate) const TOPIC: &str = "_tidegate.quarantine";
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// A page is bounded by its bytes as well as by its entries.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
-/// A kept header is cut here.
-const MAX_HEADER_BYTES: usize = 512;
 
 const ENTRY: &str = "tidegate_entry";
 const REASONS: &str = "tidegate_reasons";

@@ -130,15 +130,24 @@ impl<'a> ReceiptId<'a> {
         })
     }
 
-    /// Reads the receipt, if there is one: no such place, or another event there, is none.
-    pub(crate) async fn resolve(&self, log: &dyn Log) -> Result<Option<Receipt>, LogError> {
+    /// Reads the record it names, if there is one: no such place, or another event there, is none.
+    pub(crate) async fn record(&self, log: &dyn Log) -> Result<Option<StoredRecord>, LogError> {
         let place = Place {
             partition: self.partition,
             offset: self.offset,
             timestamp_ms: 0,
         };
-        let found = read_back(log, self.topic, place).await?;
-        Ok(found.filter(|receipt| short_hash(&receipt.event_id) == self.hash))
+        let found = read_one(log, self.topic, place).await?;
+        Ok(found.filter(|stored| {
+            record::header(stored, record::CE_ID)
+                .is_some_and(|id| short_hash(id.as_bytes()) == self.hash)
+        }))
+    }
+
+    /// Reads the receipt, if there is one.
+    pub(crate) async fn resolve(&self, log: &dyn Log) -> Result<Option<Receipt>, LogError> {
+        let found = self.record(log).await?;
+        Ok(found.and_then(|stored| Receipt::of(self.topic, self.partition, &stored)))
     }
 }
 

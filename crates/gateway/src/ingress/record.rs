@@ -9,6 +9,7 @@ use tidegate_contract::event::Event;
 use tidegate_event_log::{Header, Headers, Record, StoredRecord};
 
 use super::TENANT;
+use super::accept::Original;
 use crate::request::Context;
 
 pub(crate) const CONTRACT: &str = "tidegate_contract";
@@ -17,10 +18,16 @@ pub(crate) const TENANT_NAME: &str = "tidegate_tenant";
 pub(crate) const REQUEST_ID: &str = "tidegate_request_id";
 pub(crate) const IDEMPOTENCY_KEY: &str = "tidegate_idempotency_key";
 pub(crate) const SOURCE_DOOR: &str = "tidegate_source";
+pub(crate) const REQUEST_BODY: &str = "tidegate_request_body";
+pub(crate) const REQUEST_CONTENT_TYPE: &str = "tidegate_request_content_type";
+pub(crate) const REQUEST_HEADER_PREFIX: &str = "tidegate_request_header_";
 pub(crate) const CONTENT_TYPE: &str = "content-type";
 pub(crate) const CE_ID: &str = "ce_id";
 pub(crate) const CE_SOURCE: &str = "ce_source";
 pub(crate) const CE_TYPE: &str = "ce_type";
+
+/// A kept header of a request is cut here.
+pub(crate) const MAX_HEADER_BYTES: usize = 512;
 
 /// Headers in the making.
 pub(crate) struct HeaderList(Headers);
@@ -82,6 +89,25 @@ impl HeaderList {
             }
             self.add("traceparent", traceparent);
             self.add_some("tracestate", tracestate);
+        }
+    }
+
+    /// Adds the body that the data was made of, and the headers of these names beside it, in one
+    /// record with the event: what is replayed later may be made of it anew.
+    pub(crate) fn add_request<'n>(
+        &mut self,
+        context: &Context<'_>,
+        original: Original,
+        kept: impl Iterator<Item = &'n str>,
+    ) {
+        self.add(REQUEST_BODY, original.bytes);
+        self.add_some(REQUEST_CONTENT_TYPE, original.content_type);
+        for name in kept {
+            if let Some(value) = context.headers.get(name) {
+                let bytes = &value.as_bytes()[..value.len().min(MAX_HEADER_BYTES)];
+                let name = format!("{REQUEST_HEADER_PREFIX}{name}");
+                self.add_named(name, Bytes::copy_from_slice(bytes));
+            }
         }
     }
 

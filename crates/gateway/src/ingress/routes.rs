@@ -21,7 +21,7 @@ use super::accept::{Original, Submission};
 use super::cloudevent::{self, Mode};
 use super::key::idempotency_key;
 use super::receipt::{Receipt, ReceiptId};
-use super::{body, source};
+use super::{body, original, source};
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
 use crate::problem::{Kind, Problem};
@@ -38,6 +38,7 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .route("/v1/events/{contract}", post(post_plain))
         .route("/v1/sources/{source}", post(post_source))
         .route("/v1/receipts/{id}", get(get_receipt))
+        .route("/v1/receipts/{id}/request", get(get_request))
         .route("/v1/quarantine", get(get_quarantine))
         .route("/v1/quarantine/{id}", get(get_quarantine_entry))
 }
@@ -95,6 +96,7 @@ async fn accept_event(
         key,
         original,
         source_door: None,
+        plain: false,
     };
     accept_one(gateway, context, submission).await
 }
@@ -127,6 +129,7 @@ async fn accept_batch(
                 key: None,
                 original,
                 source_door: None,
+                plain: false,
             })
         })
         .collect();
@@ -182,6 +185,7 @@ async fn accept_plain(
         key,
         original,
         source_door: None,
+        plain: true,
     };
     accept_one(gateway, context, submission).await
 }
@@ -225,6 +229,7 @@ async fn accept_source(
         key: None,
         original,
         source_door,
+        plain: false,
     };
     accept_one(gateway, context, submission).await
 }
@@ -385,6 +390,21 @@ async fn get_receipt(
             None => None,
         };
         found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no receipt of this id"))
+    };
+    json(&context, read.await)
+}
+
+async fn get_request(
+    State(gateway): State<Arc<Gateway>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let read = async {
+        let Path(id) = parameter(id)?;
+        let found = within(&gateway, &context, original::read(&*gateway.log, &id)).await?;
+        let detail = "no request is kept under this id: the event's data is the body as it came";
+        found.ok_or_else(|| Problem::new(Kind::NotFound, detail))
     };
     json(&context, read.await)
 }

@@ -113,6 +113,11 @@ pub(crate) fn contracts_with_orders_in(topic: &str) -> Contracts {
     load(CONTRACTS.replace(orders, &moved), ORDER)
 }
 
+/// Reads contracts of their own, over the same schemas.
+pub(crate) fn contracts_of(text: &str) -> Contracts {
+    load(text.to_owned(), ORDER)
+}
+
 fn load(text: String, schema: &str) -> Contracts {
     let files = [("all.yaml".to_owned(), text)];
     let schemas = |path: &str| match path {

@@ -14,4 +14,5 @@ mod quarantine;
 mod reads;
 mod registry;
 mod repeats;
+mod rules;
 mod sources;

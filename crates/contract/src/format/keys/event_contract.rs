@@ -1,180 +1,6 @@
-//! The keys of `apiVersion: contract/v1`, kind by kind. To add one: give it an entry here with the
-//! form that its enforcer reads, a help line, and the default with its reason; then read it in
-//! `load/build.rs`. A key whose enforcer does not exist yet stands here as `not_yet`.
+//! The keys of an `EventContract`: the promise between the senders and the readers of an event.
 
-use super::{ByClass, Form, Key, Pattern, Presence, Word};
-use crate::path::PATH_PATTERN;
-use crate::units::{DURATION_PATTERN, SIZE_PATTERN};
-
-/// The only version of the format.
-pub(crate) const API_VERSION: &str = "contract/v1";
-
-static NAME: Pattern = Pattern::new("^[a-z0-9]([a-z0-9._-]{0,98}[a-z0-9])?$");
-static VERSION: Pattern =
-    Pattern::new(r"^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$");
-static PROSE: Pattern = Pattern::new(r"\S");
-static ATTRIBUTE: Pattern = Pattern::new("^[!-~]+$");
-static URI_REFERENCE: Pattern =
-    Pattern::new("^([A-Za-z0-9._~:/?#\\[\\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+$");
-static PATH: Pattern = Pattern::new(PATH_PATTERN);
-static DURATION: Pattern = Pattern::new(DURATION_PATTERN);
-static SIZE: Pattern = Pattern::new(SIZE_PATTERN);
-/// Apache Kafka's legal topic names; a leading `_` or `.` is kept for internal topics.
-static TOPIC: Pattern = Pattern::new("^[A-Za-z0-9][A-Za-z0-9._-]{0,248}$");
-/// A relative path with `/`, then perhaps a JSON Pointer into the file.
-static SCHEMA_FILE: Pattern = Pattern::new(
-    r"^(\./)?(\.\./)*[^./\\#:\s][^/\\#:\s]*(/[^./\\#:\s][^/\\#:\s]*)*(#(/[^\s#]*)?)?$",
-);
-static PAGER: Pattern = Pattern::new(r"^(webhook:https://|mailto:)[!-~]+$");
-
-const fn text(pattern: &'static Pattern, max_chars: usize, what: &'static str) -> Form {
-    Form::Text {
-        pattern,
-        max_chars,
-        what,
-    }
-}
-
-const A_NAME: Form = text(
-    &NAME,
-    100,
-    "a name of lower-case letters, digits, `.`, `_` and `-`",
-);
-const A_PATH: Form = text(&PATH, 1_700, "a path such as `$.order.id`");
-const A_DURATION: Form = text(&DURATION, 11, "a duration such as `30s`, `24h` or `7d`");
-const A_SIZE: Form = text(&SIZE, 12, "a size such as `256KiB` or `1MiB`");
-
-const fn required(name: &'static str, form: Form, help: &'static str) -> Key {
-    Key {
-        name,
-        help,
-        form,
-        presence: Presence::Required,
-    }
-}
-
-const fn optional(name: &'static str, form: Form, help: &'static str, absent: &'static str) -> Key {
-    Key {
-        name,
-        help,
-        form,
-        presence: Presence::Optional { absent },
-    }
-}
-
-const fn default(
-    name: &'static str,
-    form: Form,
-    value: ByClass,
-    help: &'static str,
-    reason: &'static str,
-) -> Key {
-    Key {
-        name,
-        help,
-        form,
-        presence: Presence::Default { value, reason },
-    }
-}
-
-const fn group(name: &'static str, keys: &'static [Key], help: &'static str) -> Key {
-    Key {
-        name,
-        help,
-        form: Form::Map(keys),
-        presence: Presence::Group,
-    }
-}
-
-/// A group that holds a required key, so it is required itself.
-const fn required_group(name: &'static str, keys: &'static [Key], help: &'static str) -> Key {
-    Key {
-        name,
-        help,
-        form: Form::Map(keys),
-        presence: Presence::Required,
-    }
-}
-
-const fn not_yet(name: &'static str) -> Key {
-    Key {
-        name,
-        help: "",
-        form: Form::Flag,
-        presence: Presence::NotYet,
-    }
-}
-
-const fn word(word: &'static str, help: &'static str) -> Word {
-    Word {
-        word,
-        help,
-        supported: true,
-    }
-}
-
-const fn later(word: &'static str) -> Word {
-    Word {
-        word,
-        help: "",
-        supported: false,
-    }
-}
-
-const fn same(value: &'static str) -> ByClass {
-    ByClass::Same(value)
-}
-
-const fn each(fact: &'static str, command: &'static str, telemetry: &'static str) -> ByClass {
-    ByClass::Each {
-        fact,
-        command,
-        telemetry,
-    }
-}
-
-/// The kinds a document may have.
-pub(crate) static KINDS: &[Word] = &[
-    word(
-        "EventContract",
-        "what producer and consumers agreed on an event type",
-    ),
-    word("Team", "who answers for contracts"),
-    later("ConsumerContract"),
-];
-
-static API_VERSIONS: &[Word] = &[word(API_VERSION, "the first version of the format")];
-
-const API_VERSION_KEY: Key = required(
-    "apiVersion",
-    Form::Word(API_VERSIONS),
-    "the version of this format",
-);
-const KIND_KEY: Key = required("kind", Form::Word(KINDS), "what this document declares");
-
-/// The keys of a `Team`.
-pub(crate) static TEAM: &[Key] = &[
-    API_VERSION_KEY,
-    KIND_KEY,
-    required_group(
-        "metadata",
-        &[required("name", A_NAME, "the name that `owner` refers to")],
-        "which team this is",
-    ),
-    required_group(
-        "spec",
-        &[
-            required(
-                "pager",
-                text(&PAGER, 500, "`webhook:https://…` or `mailto:…`"),
-                "where the team is reached when its events are in trouble",
-            ),
-            not_yet("members"),
-            not_yet("approves"),
-        ],
-        "how to reach it",
-    ),
-];
+use super::*;
 
 /// The keys of an `EventContract`.
 pub(crate) static EVENT_CONTRACT: &[Key] = &[
@@ -246,8 +72,8 @@ static SPEC: &[Key] = &[
         "audience",
         Form::Word(&[
             word("internal", "readers of one company"),
-            later("partner"),
-            later("public"),
+            word("partner", "readers of known other companies"),
+            word("public", "anybody"),
         ]),
         same("internal"),
         "who may read the events",
@@ -280,10 +106,51 @@ static SPEC: &[Key] = &[
     group("topic", TOPIC_KEYS, "where the events are kept"),
     group("ingress", INGRESS, "what happens at the edge"),
     not_yet("delivery"),
-    not_yet("privacy"),
+    group("privacy", PRIVACY, "what in the data is about persons"),
     not_yet("quarantine"),
-    not_yet("replay"),
+    group("replay", REPLAY, "how history may be read again"),
     not_yet("objectives"),
+];
+
+static PRIVACY: &[Key] = &[
+    optional(
+        "fields",
+        Form::Entries {
+            name: &PATH,
+            what: "a path such as `$.customer.email`",
+            sample: "$.customer.email",
+            item: &Form::Map(PERSONAL_FIELD),
+            max: 200,
+        },
+        "the fields that are about persons; each must be in the schema",
+        "no field is known to be about persons",
+    ),
+    not_yet("classification"),
+    not_yet("regions"),
+];
+
+static PERSONAL_FIELD: &[Key] = &[
+    required(
+        "category",
+        A_NAME,
+        "what it tells about the person: `contact`, `identity`, `online-id` …",
+    ),
+    not_yet("protect"),
+    not_yet("subject"),
+];
+
+static REPLAY: &[Key] = &[
+    optional(
+        "window",
+        A_DURATION,
+        "how far back events must stay readable under new versions; `contract check` tries them",
+        "the whole retention of the topic",
+    ),
+    not_yet("requestBy"),
+    not_yet("approve"),
+    not_yet("maxRate"),
+    not_yet("onlyTo"),
+    not_yet("drill"),
 ];
 
 static EVENT: &[Key] = &[
@@ -430,9 +297,33 @@ static SCHEMA: &[Key] = &[
         "how the compatibility of JSON Schemas is judged",
         "under STRICT nearly no property can ever be added",
     ),
+    optional(
+        "rules",
+        list(&Form::Map(RULE), 50),
+        "what must hold of the data beyond the schema",
+        "nothing beyond the schema",
+    ),
     not_yet("subject"),
     not_yet("schemaId"),
-    not_yet("rules"),
+];
+
+static RULE: &[Key] = &[
+    required("name", A_NAME, "names the rule in problems and metrics"),
+    required(
+        "expr",
+        AN_EXPRESSION,
+        "a CEL expression over `message`, the data; true is good",
+    ),
+    optional(
+        "onFailure",
+        Form::Word(&[
+            word("reject", "answer 422, keep nothing"),
+            word("quarantine", "answer 422, keep the event for its owner"),
+            word("warn", "accept the event and count it"),
+        ]),
+        "what becomes of an event that breaks the rule",
+        "what `ingress.onInvalid` says",
+    ),
 ];
 
 static KEY: &[Key] = &[
@@ -537,19 +428,53 @@ static INGRESS: &[Key] = &[
         "what becomes of an event that breaks this contract",
         "what a caller sent wrong is kept for its owner; single measurements are not worth it",
     ),
-    not_yet("request"),
+    optional(
+        "request",
+        Form::Map(REQUEST),
+        "the shape of plain bodies, where it is another one than the event's",
+        "a plain body is the event's data",
+    ),
     not_yet("auth"),
     not_yet("ackAfter"),
     not_yet("quotas"),
+];
+
+static REQUEST: &[Key] = &[
+    required(
+        "schema",
+        text(
+            &SCHEMA_FILE,
+            500,
+            "a relative path such as `schemas/order-request.json`",
+        ),
+        "the JSON Schema of the body, seen from this file",
+    ),
+    required(
+        "map",
+        Form::Entries {
+            name: &MEMBER,
+            what: "a name of the data such as `orderId`",
+            sample: "orderId",
+            item: &AN_EXPRESSION,
+            max: 500,
+        },
+        "each member of the data: a path such as `$.id`, or a CEL expression over `request`",
+    ),
+    optional(
+        "headers",
+        list(&text(&HEADER, 100, "a header's name in lower case"), 20),
+        "request headers that are kept beside the original body",
+        "no headers are kept",
+    ),
 ];
 
 static IDEMPOTENCY: &[Key] = &[
     default(
         "required",
         Form::Flag,
-        each("false", "true", "false"),
+        outside(&each("false", "true", "false"), "true"),
         "whether an event must bring an identity: its own id or an Idempotency-Key",
-        "a command done twice is the harm; an id that is given is used in every class",
+        "a command done twice is the harm, and other companies repeat calls; an id that is given is always used",
     ),
     default(
         "window",

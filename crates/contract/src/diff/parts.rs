@@ -1,0 +1,166 @@
+//! What a change means of keys that hold many things: rules, fields about persons, the shape of
+//! requests. They are compared by their names, not by their places in the file.
+
+use super::rules::{self, Rule};
+use crate::model::{CompatibilityPolicy, EventContract, FieldRule, OnFailure};
+use crate::schema::compatibility;
+
+const RULES: &str = "spec.schema.rules";
+const PERSONAL: &str = "spec.privacy.fields";
+const REQUEST: &str = "spec.ingress.request";
+
+/// A change and the key it stands at.
+pub(super) struct Found {
+    pub(super) key: String,
+    pub(super) rule: &'static Rule,
+    pub(super) message: String,
+}
+
+/// Says whether a key is compared here.
+pub(super) fn owns(key: &str) -> bool {
+    let inside = |part: &str| {
+        key.strip_prefix(part)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+    };
+    [RULES, PERSONAL, REQUEST].into_iter().any(inside)
+}
+
+pub(super) fn compare(before: &EventContract, after: &EventContract) -> Vec<Found> {
+    let mut found = Vec::new();
+    field_rules(before, after, &mut found);
+    personal_fields(before, after, &mut found);
+    request(before, after, &mut found);
+    found
+}
+
+fn field_rules(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {
+    let (old, new) = (&before.schema.rules, &after.schema.rules);
+    let named = |rules: &[FieldRule], name: &str| rules.iter().position(|rule| rule.name == name);
+    let refuses = |rule: &FieldRule| rule.on_failure != OnFailure::Warn;
+    for (place, rule) in new.iter().enumerate() {
+        let name = &rule.name;
+        let earlier = named(old, name).map(|place| &old[place]);
+        let (judged, message) = match earlier {
+            None if refuses(rule) => (
+                &rules::RULE_ADDED,
+                format!("rule `{name}` is new: events that break it are refused"),
+            ),
+            None => (
+                &rules::RELAXED,
+                format!("rule `{name}` is new and only warns"),
+            ),
+            Some(earlier) if refuses(rule) && !refuses(earlier) => (
+                &rules::RULE_ADDED,
+                format!("rule `{name}` only warned: now events that break it are refused"),
+            ),
+            Some(earlier) if earlier.expression.as_str() != rule.expression.as_str() => {
+                let (from, to) = (earlier.expression.as_str(), rule.expression.as_str());
+                let message = format!("rule `{name}` was `{from}`, is `{to}`");
+                match refuses(rule) {
+                    true => (&rules::RULE_CHANGED, message),
+                    false => (&rules::RELAXED, message),
+                }
+            }
+            Some(earlier) if earlier.on_failure != rule.on_failure => {
+                let (from, to) = (earlier.on_failure, rule.on_failure);
+                let message = format!("events that break rule `{name}` met `{from}`, meet `{to}`");
+                (&rules::RELAXED, message)
+            }
+            Some(_) => continue,
+        };
+        found.push(Found {
+            key: format!("{RULES}[{place}].name"),
+            rule: judged,
+            message,
+        });
+    }
+    for rule in old {
+        if named(new, &rule.name).is_none() {
+            let message = format!(
+                "rule `{}` is gone: readers may have relied on it",
+                rule.name
+            );
+            found.push(Found {
+                key: RULES.to_owned(),
+                rule: &rules::RULE_REMOVED,
+                message,
+            });
+        }
+    }
+}
+
+fn personal_fields(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {
+    for field in &before.personal {
+        let path = &field.path;
+        let kept = after.personal.iter().find(|other| other.path == *path);
+        let (rule, message) = match kept {
+            None if after.schema.schema.may_hold(path) => (
+                &rules::PERSONAL_UNDECLARED,
+                format!("`{path}` is still in the schema, and no longer said to be about persons"),
+            ),
+            None => (&rules::DESCRIBED, format!("`{path}` about persons is gone")),
+            Some(other) if other.category != field.category => (
+                &rules::DESCRIBED,
+                format!("`{path}` was `{}`, is `{}`", field.category, other.category),
+            ),
+            Some(_) => continue,
+        };
+        found.push(Found {
+            key: PERSONAL.to_owned(),
+            rule,
+            message,
+        });
+    }
+    for field in &after.personal {
+        if !before.personal.iter().any(|other| other.path == field.path) {
+            found.push(Found {
+                key: format!("{PERSONAL}[{}].category", field.path),
+                rule: &rules::DESCRIBED,
+                message: format!("`{}` is said to be about persons", field.path),
+            });
+        }
+    }
+}
+
+fn request(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {
+    let mut add = |key: String, rule, message| found.push(Found { key, rule, message });
+    let (old, new) = match (&before.ingress.request, &after.ingress.request) {
+        (None, None) => return,
+        (Some(old), Some(new)) => (old, new),
+        (None, Some(_)) | (Some(_), None) => {
+            let message = "plain bodies have another shape: what is sent today is refused";
+            add(
+                REQUEST.to_owned(),
+                &rules::REQUEST_CHANGED,
+                message.to_owned(),
+            );
+            return;
+        }
+    };
+    let level = crate::model::Compatibility::Backward;
+    let reasons = compatibility::check(
+        level,
+        CompatibilityPolicy::Lenient,
+        &new.schema,
+        &[&old.schema],
+    );
+    for reason in reasons {
+        let message = format!(
+            "bodies that are sent today may be refused: at `{}` {} ({})",
+            reason.found.path, reason.found.detail, reason.found.rule
+        );
+        add(
+            format!("{REQUEST}.schema"),
+            &rules::REQUEST_CHANGED,
+            message,
+        );
+    }
+    if old.map.texts() != new.map.texts() {
+        let message = "the data is made of the body in another way".to_owned();
+        add(format!("{REQUEST}.map"), &rules::REQUEST_MAPPED, message);
+    }
+    if old.headers != new.headers {
+        let message = "other headers are kept beside the original body".to_owned();
+        add(format!("{REQUEST}.headers"), &rules::DESCRIBED, message);
+    }
+}
