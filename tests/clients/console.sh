@@ -101,6 +101,32 @@ settings_are_told() {
   grep -q 'max.message.bytes=[0-9]' "$directory/settings" || because 'no max.message.bytes'
 }
 
+settings_are_changed() {
+  tool configs --alter --entity-type topics --entity-name "$topic" --add-config retention.ms=172800000,max.message.bytes=65536 ||
+    because 'alter failed' || return
+  tool configs --alter --entity-type topics --entity-name "$topic" --delete-config max.message.bytes ||
+    because 'alter failed to delete a setting' || return
+  tool configs --describe --entity-type topics --entity-name "$topic" >"$directory/changed" || because 'configs failed' || return
+  cat "$directory/changed"
+  grep -q 'retention.ms=172800000 ' "$directory/changed" || because 'retention.ms is not what was set' || return
+  ! grep -q 'max.message.bytes=65536' "$directory/changed" || because 'max.message.bytes is still set' || return
+  if tool configs --alter --entity-type topics --entity-name "$topic" --add-config retention.ms=soon >"$directory/refused" 2>&1; then
+    because 'a retention of «soon» was taken'
+  fi || return
+  cat "$directory/refused"
+  grep -q InvalidConfigurationException "$directory/refused" || because 'refused, but not as a wrong setting'
+}
+
+topic_grows() {
+  tool topics --alter --topic "$topic" --partitions $((partitions + 2)) || because 'alter failed' || return
+  tool topics --describe --topic "$topic" >"$directory/grown" || because 'describe failed' || return
+  cat "$directory/grown"
+  grep -q "Topic: $topic.*PartitionCount: $((partitions + 2))" "$directory/grown" || because 'it has not grown' || return
+  if tool topics --alter --topic "$topic" --partitions 1 >"$directory/refused" 2>&1; then because 'it shrank'; fi || return
+  cat "$directory/refused"
+  grep -q InvalidPartitionsException "$directory/refused" || because 'refused, but not as too few'
+}
+
 group_is_described() {
   tool consumer-groups --describe --group "$group" >"$directory/group" 2>&1 || because 'consumer-groups failed' || return
   cat "$directory/group"
@@ -121,5 +147,7 @@ scenario 'console-producer, and console-consumers in a group of two' group_of_tw
 scenario 'get-offsets' ends_are_told
 scenario 'configs: describe' settings_are_told
 scenario 'consumer-groups: describe' group_is_described
+scenario 'configs: alter' settings_are_changed
+scenario 'topics: alter' topic_grows
 scenario 'topics: delete and list' topic_is_deleted
 exit "$failed"

@@ -11,39 +11,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
-use tidegate_event_log::TopicConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::batch::BatchHeader;
 use crate::driver::Message;
-use crate::env::{Clock, Random, random_id};
+use crate::env::{Clock, Random};
 use crate::object::Objects;
 use crate::read::cold::ColdReader;
 use crate::read::fetch::{self, Fetched, HotFetch, ReadError};
 use crate::read::partition::{Partition, Topic, TopicTable};
 use crate::read::purgatory::Purgatory;
-use crate::sequencer::{
-    CommitOffsetsCommand, CreateTopicCommand, DeleteTopicCommand, Input, ProduceCommand, Produced,
-    Refusal,
-};
+use crate::sequencer::{CommitOffsetsCommand, Input, ProduceCommand, Produced, Refusal};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::state::CommittedGroup;
 use crate::state::command::OffsetsCommitted;
-use crate::topic_settings::TopicSettings;
 
 /// Bytes of commands that may wait for the sequencer.
 pub(crate) const QUEUE_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a command counts for in the queue beside its data.
 const COMMAND_OVERHEAD_BYTES: usize = 512;
-
-/// The most partitions a topic may have; each costs memory in every reader's table.
-const PARTITIONS_LIMIT: i32 = 10_000;
-
-/// The most bytes that a topic's settings may have, names and values: they are one record of the log,
-/// and a part of every checkpoint.
-const CONFIG_LIMIT_BYTES: usize = 64 * 1024;
 
 /// The node id of the only node.
 pub const NODE_ID: i32 = 1;
@@ -76,29 +64,6 @@ pub(crate) struct Inner {
 pub(crate) struct Threads {
     pub(crate) sequencer: JoinHandle<()>,
     pub(crate) rest: Vec<JoinHandle<()>>,
-}
-
-/// A topic to be created from outside.
-#[derive(Clone, Debug)]
-pub struct NewTopic {
-    pub name: String,
-    pub partitions: i32,
-    pub config: TopicConfig,
-}
-
-/// Why a topic was not created or deleted.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum TopicError {
-    #[error("the topic exists")]
-    Exists,
-    #[error("no such topic")]
-    Unknown,
-    #[error("{0}")]
-    Invalid(String),
-    #[error("{0}")]
-    TooMany(String),
-    #[error("{0}")]
-    Unavailable(String),
 }
 
 /// Where the log is kept and how.
@@ -248,75 +213,6 @@ impl Broker {
         answer
     }
 
-    /// Creates a topic and returns it once it is durable and visible.
-    ///
-    /// # Errors
-    /// The name is taken or wrong, a setting is wrong, or the log is stopping or full.
-    pub async fn create_topic(&self, new: NewTopic) -> Result<Arc<Topic>, TopicError> {
-        self.check_topic(&new)?;
-        let (reply, answer) = oneshot::channel();
-        let command = CreateTopicCommand {
-            id: random_id(self.0.random.as_ref()),
-            internal: is_internal(&new.name),
-            partitions: new.partitions.cast_unsigned(),
-            name: new.name,
-            config: new.config,
-            reply,
-        };
-        self.ask(Input::CreateTopic(command), answer)
-            .await
-            .map_err(|refusal| match refusal {
-                Refusal::TopicExists => TopicError::Exists,
-                Refusal::TooManyPartitions => TopicError::TooMany(refusal.to_string()),
-                other => TopicError::Unavailable(other.to_string()),
-            })
-    }
-
-    /// Checks a topic that is to be created, without creating it.
-    ///
-    /// # Errors
-    /// Those of [`Broker::create_topic`], as far as they are known before.
-    pub fn check_topic(&self, new: &NewTopic) -> Result<(), TopicError> {
-        check_topic_name(&new.name).map_err(TopicError::Invalid)?;
-        let settings = new.config.iter();
-        let settings_bytes: usize = settings.map(|(name, value)| name.len() + value.len()).sum();
-        if settings_bytes > CONFIG_LIMIT_BYTES {
-            return Err(TopicError::Invalid(format!(
-                "settings of {settings_bytes} bytes: at most {CONFIG_LIMIT_BYTES} are possible"
-            )));
-        }
-        if !(1..=PARTITIONS_LIMIT).contains(&new.partitions) {
-            let partitions = new.partitions;
-            return Err(TopicError::Invalid(format!(
-                "{partitions} partitions: from 1 to {PARTITIONS_LIMIT} are possible"
-            )));
-        }
-        TopicSettings::parse(&new.config, self.0.shared.topic_defaults)
-            .map_err(TopicError::Invalid)?;
-        if self.topics().by_name(&new.name).is_some() {
-            return Err(TopicError::Exists);
-        }
-        Ok(())
-    }
-
-    /// Deletes a topic.
-    ///
-    /// # Errors
-    /// There is none of that name, or the log is stopping or full.
-    pub async fn delete_topic(&self, name: &str) -> Result<(), TopicError> {
-        let (reply, answer) = oneshot::channel();
-        let command = DeleteTopicCommand {
-            name: name.to_owned(),
-            reply,
-        };
-        self.ask(Input::DeleteTopic(command), answer)
-            .await
-            .map_err(|refusal| match refusal {
-                Refusal::NoSuchPartition => TopicError::Unknown,
-                other => TopicError::Unavailable(other.to_string()),
-            })
-    }
-
     /// Returns a producer id that nobody had before.
     ///
     /// # Errors
@@ -358,7 +254,7 @@ impl Broker {
         self.0.shared.group_names()
     }
 
-    async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         input: Input,
         answer: oneshot::Receiver<Result<T, Refusal>>,
@@ -478,26 +374,4 @@ impl std::fmt::Debug for Inner {
             .field("cluster", &self.cluster_id)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether the product keeps its own state in the topic.
-pub fn is_internal(name: &str) -> bool {
-    name.starts_with("_tidegate.") || name == "_schemas"
-}
-
-/// Checks a topic's name by Kafka's rules.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check_topic_name(name: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.len() > 249 {
-        return Err("a topic's name has from 1 to 249 characters".to_owned());
-    }
-    if name == "." || name == ".." || !name.chars().all(allowed) {
-        return Err(format!(
-            "topic name `{name}`: only `a-z A-Z 0-9 . _ -` are possible"
-        ));
-    }
-    Ok(())
 }

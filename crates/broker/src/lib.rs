@@ -22,9 +22,11 @@ pub mod settings;
 pub mod shared;
 pub mod state;
 pub mod topic_settings;
+pub mod topics;
 pub mod upkeep;
 pub mod wal;
 mod wire;
 
-pub use self::broker::{Broker, NewTopic, Options, TopicError};
+pub use self::broker::{Broker, Options};
 pub use self::open::OpenError;
+pub use self::topics::{NewTopic, TopicError};

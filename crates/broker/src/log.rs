@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_event_log::{
-    Append, Appended, Claim, Log, LogError, Offset, Read, StoredRecord, Topic, TopicSpec,
-    Watermarks, partitioner,
+    AlterTopic, Append, Appended, Claim, Log, LogError, Offset, Read, StoredRecord, Topic,
+    TopicSpec, Watermarks, partitioner,
 };
 use tokio::sync::oneshot;
 
 use crate::batch;
-use crate::broker::{Broker, NewTopic, TopicError};
+use crate::broker::Broker;
 use crate::object::ObjectError;
 use crate::read::fetch::ReadError;
 use crate::read::partition::{self, Partition};
@@ -19,12 +19,17 @@ use crate::sequencer::{
     RECORD_OVERHEAD_BYTES, Refusal,
 };
 use crate::state::claims::{self, ClaimKey};
+use crate::state::command::{OffsetEntry, OffsetsCommitted};
+use crate::topics::{NewTopic, TopicError};
 
 /// The longest window of a claim.
 const LARGEST_WINDOW: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// The longest identity of a claim.
 const LARGEST_IDENTITY_BYTES: usize = 64 * 1024;
+
+/// The longest name of a consumer group, as for Kafka clients.
+const LARGEST_GROUP_BYTES: usize = 1024;
 
 /// Records handed to the sequencer in one command, with what each costs beside its body: a part of a
 /// group, so that one large call does not hold up the others, and fits.
@@ -199,8 +204,66 @@ impl Log for Broker {
         Ok(plain(&topic))
     }
 
+    async fn alter_topic(&self, name: &str, alter: AlterTopic) -> Result<Topic, LogError> {
+        let altered = Broker::alter_topic(self, name, alter)
+            .await
+            .map_err(topic_error)?;
+        Ok(plain(&altered))
+    }
+
     async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
         Broker::delete_topic(self, name).await.map_err(topic_error)
+    }
+
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<Offset>>, LogError> {
+        let topics = Broker::topics(self);
+        let topic = topics.by_name(topic).ok_or_else(|| no_such_topic(topic))?;
+        let group = Broker::committed(self, group);
+        let of = |partition: &Arc<Partition>| {
+            let key = (partition.topic, partition.index);
+            Some(group.as_ref()?.offsets.get(&key)?.offset)
+        };
+        Ok(topic.partitions.iter().map(of).collect())
+    }
+
+    async fn commit(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offset: Offset,
+    ) -> Result<(), LogError> {
+        let partition = self.partition(topic, partition)?;
+        if group.is_empty() || group.len() > LARGEST_GROUP_BYTES {
+            let bytes = group.len();
+            return Err(LogError::Invalid(format!(
+                "a group's name of {bytes} bytes: from 1 to {LARGEST_GROUP_BYTES} are possible"
+            )));
+        }
+        if offset < 0 {
+            return Err(LogError::Invalid(format!("offset {offset} is below 0")));
+        }
+        let entry = OffsetEntry {
+            topic: partition.topic,
+            partition: partition.index,
+            offset,
+            leader_epoch: -1,
+            metadata: String::new(),
+        };
+        let offsets = OffsetsCommitted {
+            group: group.to_owned(),
+            // Below every generation of a group with members, whose own number stays.
+            generation: -1,
+            commit_ms: 0,
+            entries: vec![entry],
+        };
+        self.commit_offsets(offsets)
+            .await
+            .map_err(|refusal| log_error(&refusal))
+    }
+
+    async fn groups(&self) -> Result<Vec<String>, LogError> {
+        Ok(Broker::groups(self))
     }
 }
 
@@ -398,9 +461,10 @@ fn log_error(refusal: &Refusal) -> LogError {
     match refusal {
         Refusal::NoSuchPartition => LogError::NotFound(refusal.to_string()),
         Refusal::TopicExists => LogError::Conflict(refusal.to_string()),
-        Refusal::OutOfOrder | Refusal::FencedProducer | Refusal::TooManyPartitions => {
-            LogError::Invalid(refusal.to_string())
-        }
+        Refusal::OutOfOrder
+        | Refusal::FencedProducer
+        | Refusal::BadTopic(_)
+        | Refusal::TooManyPartitions => LogError::Invalid(refusal.to_string()),
         Refusal::Recheck
         | Refusal::ClaimsFull
         | Refusal::OffsetsFull

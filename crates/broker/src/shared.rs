@@ -89,7 +89,8 @@ impl Shared {
         self.groups.read().keys().cloned().collect()
     }
 
-    pub(crate) fn add_topic(&self, topic: Arc<Topic>) {
+    /// Makes a topic visible, in place of its former self if it has one.
+    pub(crate) fn put_topic(&self, topic: Arc<Topic>) {
         let mut table = TopicTable::clone(&self.topics.load());
         table.insert(topic);
         self.topics.store(Arc::new(table));

@@ -1,6 +1,6 @@
 //! A topic's settings, by Kafka's own names, parsed once.
 
-use tidegate_event_log::TopicConfig;
+use tidegate_event_log::{AlterTopic, TopicConfig};
 
 /// What a topic's settings mean to the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,6 +26,13 @@ impl Default for TopicSettings {
 
 /// The largest `max.message.bytes` that fits a group of the write-ahead log.
 pub const MAX_MESSAGE_BYTES_LIMIT: usize = 4 * 1024 * 1024;
+
+/// The most partitions a topic may have; each costs memory in every reader's table.
+pub const PARTITIONS_LIMIT: u32 = 10_000;
+
+/// The most bytes that a topic's settings may have, names and values: they are one record of the log,
+/// and a part of every checkpoint.
+const CONFIG_LIMIT_BYTES: usize = 64 * 1024;
 
 /// Settings that are accepted because clients and tools send them and the log keeps what they ask
 /// for, whatever their value.
@@ -71,6 +78,44 @@ impl TopicSettings {
         }
         Ok(settings)
     }
+}
+
+/// What a topic is after a change: its settings and its number of partitions.
+///
+/// # Errors
+/// What cannot be.
+pub fn altered(
+    alter: &AlterTopic,
+    config: &TopicConfig,
+    partitions: u32,
+) -> Result<(TopicConfig, u32), String> {
+    let config = alter.applied_to(config);
+    check_config(&config)?;
+    let Some(wanted) = alter.partitions else {
+        return Ok((config, partitions));
+    };
+    match u32::try_from(wanted) {
+        Ok(wanted) if (partitions..=PARTITIONS_LIMIT).contains(&wanted) => Ok((config, wanted)),
+        _ => Err(format!(
+            "{wanted} partitions: the topic has {partitions}, may have up to {PARTITIONS_LIMIT}, and \
+             never gets fewer"
+        )),
+    }
+}
+
+/// Checks the settings of a topic.
+///
+/// # Errors
+/// What is wrong with which.
+pub fn check_config(config: &TopicConfig) -> Result<(), String> {
+    let settings = config.iter();
+    let bytes: usize = settings.map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > CONFIG_LIMIT_BYTES {
+        return Err(format!(
+            "settings of {bytes} bytes: at most {CONFIG_LIMIT_BYTES} are possible"
+        ));
+    }
+    TopicSettings::parse(config, TopicSettings::default()).map(|_| ())
 }
 
 fn number(name: &str, value: &str, least: i64, most: i64) -> Result<i64, String> {

@@ -16,8 +16,8 @@ use std::time::Duration;
 pub use error::{LogError, Outcome};
 pub use memory::MemoryLog;
 pub use record::{
-    Append, Appended, Claim, Disposition, Fingerprint, Header, Headers, Offset, Place, Read,
-    Record, StoredRecord, Topic, TopicConfig, TopicSpec, Watermarks,
+    AlterTopic, Append, Appended, Claim, Disposition, Fingerprint, Header, Headers, Offset, Place,
+    Read, Record, StoredRecord, Topic, TopicConfig, TopicSpec, Watermarks,
 };
 
 /// A durable, partitioned, totally ordered-per-partition log of records.
@@ -39,6 +39,11 @@ pub use record::{
 ///    [`LogError::outcome`] whether the record may be stored all the same.
 /// 6. **Readers see a prefix.** `read` returns records below the high watermark only, and a
 ///    record once read is read the same for as long as it is retained.
+/// 7. **A topic changes in one step and only grows.** Its number of partitions never falls; what is
+///    in a partition stays there, but a key may belong to another one after growth. Everybody sees
+///    the change once `alter_topic` has answered, and after any crash from then on.
+/// 8. **A committed offset is the last one committed.** It is durable when answered, and stays until
+///    its topic goes, or until its group has been silent for as long as the log keeps groups.
 #[async_trait::async_trait]
 pub trait Log: Send + Sync + 'static {
     /// Appends records, each on its own: one may be stored while its neighbour is refused.
@@ -119,9 +124,50 @@ pub trait Log: Send + Sync + 'static {
     /// `Conflict` (the name is taken), `Invalid` (name, partition count or setting), `Unavailable`.
     async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError>;
 
-    /// Deletes a topic and its records. Claims that its records hold end with it.
+    /// Changes settings of a topic, lets it grow, or both in one step, and returns it once the
+    /// change is durable. A change that changes nothing is none, and no error.
+    ///
+    /// What a narrower retention no longer keeps goes with the log's next upkeep, not at once.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid` (fewer partitions, too many, or a setting; nothing was changed),
+    /// `Unavailable`.
+    async fn alter_topic(&self, name: &str, alter: AlterTopic) -> Result<Topic, LogError>;
+
+    /// Deletes a topic and its records. Claims that its records hold end with it, and so do the
+    /// offsets that groups committed for it.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
     async fn delete_topic(&self, name: &str) -> Result<(), LogError>;
+
+    /// Returns how far a consumer group has read a topic: for each partition, in order, the offset
+    /// to go on from, `None` where the group has committed none.
+    ///
+    /// # Errors
+    /// `NotFound` (no such topic; a group that nobody knows has committed nothing), `Unavailable`.
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<Offset>>, LogError>;
+
+    /// Commits the offset from which a group goes on in a partition, durably.
+    ///
+    /// For workers of the product, which share out partitions by themselves: the log does not ask
+    /// whether the group has members elsewhere. The offset may lie anywhere, as in Kafka.
+    ///
+    /// # Errors
+    /// `NotFound` (no such topic or partition), `Invalid` (a negative offset; a group's name that
+    /// is empty or above 1 KiB), `Unavailable` (also when the log keeps no more groups).
+    async fn commit(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offset: Offset,
+    ) -> Result<(), LogError>;
+
+    /// Returns the names of all groups that have committed offsets, in order. One whose last offset
+    /// is gone may still be among them.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn groups(&self) -> Result<Vec<String>, LogError>;
 }

@@ -1,6 +1,6 @@
 //! Records, places and claims as plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -163,6 +163,27 @@ pub struct TopicSpec {
     pub partitions: Option<i32>,
     /// Settings that differ from the log's defaults.
     pub config: TopicConfig,
+}
+
+/// What is to change of a topic that exists; the default changes nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AlterTopic {
+    /// The number of partitions from now on, not below the present one; `None` leaves it.
+    pub partitions: Option<i32>,
+    /// Settings to forget, so that the log's defaults hold; one that is not set is no error.
+    pub unset: BTreeSet<String>,
+    /// Settings to set, after those were forgotten. All others stay.
+    pub set: TopicConfig,
+}
+
+impl AlterTopic {
+    /// Returns `config` with the changes made.
+    pub fn applied_to(&self, config: &TopicConfig) -> TopicConfig {
+        let mut changed = config.clone();
+        changed.retain(|name, _| !self.unset.contains(name));
+        changed.extend(self.set.clone());
+        changed
+    }
 }
 
 /// A topic that exists.

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::{Caller, CloseReason};
-use crate::broker::{NewTopic, TopicError, check_topic_name, is_internal};
+use crate::topics::{NewTopic, TopicError, check_topic_name, is_internal};
 use crate::wire::create_topics_request::CreatableTopic;
 use crate::wire::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use crate::wire::{CreateTopicsRequest, CreateTopicsResponse, ErrorCode, Uuid, message, text};

@@ -3,7 +3,7 @@
 //! Departure: topics of the product itself cannot be deleted (17).
 
 use super::{Caller, CloseReason, TopicKey};
-use crate::broker::TopicError;
+use crate::topics::TopicError;
 use crate::wire::delete_topics_response::DeletableTopicResult;
 use crate::wire::{
     DeleteTopicsRequest, DeleteTopicsResponse, ErrorCode, StrBytes, Uuid, message, text,

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::{Caller, CloseReason, operations};
-use crate::broker::{NewTopic, TopicError, check_topic_name, is_internal};
 use crate::read::partition::{Topic, TopicTable};
+use crate::topics::{NewTopic, TopicError, check_topic_name, is_internal};
 use crate::wire::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };

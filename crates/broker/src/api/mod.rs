@@ -4,6 +4,7 @@
 //! kept; a request that Kafka would not answer ends its connection here too.
 
 mod api_versions;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod describe_cluster;
@@ -11,6 +12,7 @@ mod describe_configs;
 mod fetch;
 mod find_coordinator;
 mod groups;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -83,6 +85,8 @@ pub const APIS: &[Api] = &[
     api(22, "InitProducerId", 0, 5),
     api(23, "OffsetForLeaderEpoch", 2, 4),
     api(32, "DescribeConfigs", 1, 4),
+    api(37, "CreatePartitions", 0, 3),
+    api(44, "IncrementalAlterConfigs", 0, 1),
     api(60, "DescribeCluster", 0, 2),
 ];
 
@@ -256,6 +260,11 @@ pub(crate) async fn handle(caller: &Caller, frame: Bytes) -> Result<Reply, Close
         22 => answer!(InitProducerIdRequest, init_producer_id::answer),
         23 => answer!(OffsetForLeaderEpochRequest, offset_for_leader_epoch::answer),
         32 => answer!(DescribeConfigsRequest, describe_configs::answer),
+        37 => answer!(CreatePartitionsRequest, create_partitions::answer),
+        44 => answer!(
+            IncrementalAlterConfigsRequest,
+            incremental_alter_configs::answer
+        ),
         60 => answer!(DescribeClusterRequest, describe_cluster::answer),
         _ => return Err(CloseReason::UnknownApi(head.api_key)),
     };
@@ -301,6 +310,8 @@ pub fn decodes(frame: &[u8]) -> bool {
         22 => InitProducerIdRequest,
         23 => OffsetForLeaderEpochRequest,
         32 => DescribeConfigsRequest,
+        37 => CreatePartitionsRequest,
+        44 => IncrementalAlterConfigsRequest,
         60 => DescribeClusterRequest,
     }
 }

@@ -277,7 +277,7 @@ pub struct Topic {
     pub id: [u8; 16],
     pub name: Arc<str>,
     pub internal: bool,
-    /// The settings as given at creation.
+    /// The settings as given.
     pub config: TopicConfig,
     /// The same with defaults, parsed.
     pub settings: TopicSettings,

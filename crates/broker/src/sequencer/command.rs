@@ -1,18 +1,14 @@
-//! Commands into the open group: topics, producer ids, log starts, log time.
-
-use std::sync::Arc;
+//! Commands into the open group: epochs, producer ids, log starts, log time.
 
 use tokio::sync::oneshot;
 
 use super::durable::{Answer, Effect};
-use super::{CreateTopicCommand, DeleteTopicCommand, Now, Refusal, Sequencer};
-use crate::read::partition::{Partition, Topic};
+use super::{Now, Refusal, Sequencer};
 use crate::state::Entry;
 use crate::state::command::{
     ClusterCreated, Command, EpochStarted, LogStartMoved, ProducerIdGiven, ProducersExpired,
-    TimePassed, TopicCreated, TopicDeleted,
+    TimePassed,
 };
-use crate::topic_settings::TopicSettings;
 use crate::wal::RecordKind;
 
 /// Log starts moved by one command: 20 bytes each at most, so far below what a group takes.
@@ -78,51 +74,6 @@ impl Sequencer {
         self.state
             .apply(self.state.last_lsn + 1, &Entry::Meta(command))
             .expect("the command was decided on this very state");
-    }
-
-    pub(super) fn create_topic(&mut self, command: CreateTopicCommand, now: Now) {
-        if self.state.topic_number(&command.name).is_some() {
-            return drop(command.reply.send(Err(Refusal::TopicExists)));
-        }
-        // The product's own topics are few, and without them it does not start.
-        let partitions = self.state.partition_count() + command.partitions as usize;
-        if partitions > self.settings.max_partitions && !command.internal {
-            return drop(command.reply.send(Err(Refusal::TooManyPartitions)));
-        }
-        let number = self.state.next_topic;
-        let created = TopicCreated {
-            number,
-            id: command.id,
-            name: command.name,
-            partitions: command.partitions,
-            config: command.config,
-            internal: command.internal,
-        };
-        self.push_command(&Command::TopicCreated(created), now);
-        let topic = self
-            .state
-            .topic(number)
-            .expect("the topic was just created");
-        let handle = Arc::new(handle_of(topic, self.shared.topic_defaults));
-        self.topics.insert(number, handle.clone());
-        self.effects.push(Effect::TopicCreated(handle.clone()));
-        self.answer_when_durable(Answer::TopicCreated(command.reply, handle));
-    }
-
-    pub(super) fn delete_topic(&mut self, command: DeleteTopicCommand, now: Now) {
-        let Some(number) = self.state.topic_number(&command.name) else {
-            return drop(command.reply.send(Err(Refusal::NoSuchPartition)));
-        };
-        self.push_command(&Command::TopicDeleted(TopicDeleted { number }), now);
-        self.topics.remove(&number);
-        let groups = self
-            .state
-            .groups()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
-        self.effects.push(Effect::TopicDeleted(number));
-        self.effects.push(Effect::GroupsChanged(groups));
-        self.answer_when_durable(Answer::Done(command.reply));
     }
 
     pub(super) fn give_producer_id(
@@ -213,37 +164,5 @@ impl Sequencer {
                 now,
             );
         }
-    }
-}
-
-/// Makes the handle of a topic, its partitions empty.
-pub fn handle_of(topic: &crate::state::Topic, defaults: TopicSettings) -> Topic {
-    let defaults = if topic.internal {
-        // Internal topics keep everything until compaction exists.
-        TopicSettings {
-            retention_ms: -1,
-            retention_bytes: -1,
-            ..defaults
-        }
-    } else {
-        defaults
-    };
-    let partitions = (0..)
-        .zip(&topic.partitions)
-        .map(|(index, lane)| {
-            let partition = Partition::new(topic.number, index);
-            partition.set_epochs(lane.epochs.clone());
-            Arc::new(partition)
-        })
-        .collect();
-    Topic {
-        number: topic.number,
-        id: topic.id,
-        name: topic.name.as_str().into(),
-        internal: topic.internal,
-        config: topic.config.clone(),
-        // Settings were valid when the topic was created; one this version refuses falls back.
-        settings: TopicSettings::parse(&topic.config, defaults).unwrap_or(defaults),
-        partitions,
     }
 }

@@ -27,7 +27,7 @@ pub(super) enum Answer {
     Append(oneshot::Sender<AppendAnswer>, Vec<Result<Placed, Refusal>>),
     Produce(oneshot::Sender<Result<Produced, Refusal>>, Produced),
     Lookup(oneshot::Sender<Result<Option<Placed>, Refusal>>, Placed),
-    TopicCreated(oneshot::Sender<Result<Arc<Topic>, Refusal>>, Arc<Topic>),
+    Topic(oneshot::Sender<Result<Arc<Topic>, Refusal>>, Arc<Topic>),
     Done(oneshot::Sender<Result<(), Refusal>>),
     ProducerId(oneshot::Sender<Result<i64, Refusal>>, i64),
 }
@@ -36,7 +36,8 @@ pub(super) enum Answer {
 #[derive(Debug)]
 pub(super) enum Effect {
     Batch(Arc<Partition>, RecentBatch),
-    TopicCreated(Arc<Topic>),
+    /// A topic is new, or has changed.
+    TopicThere(Arc<Topic>),
     TopicDeleted(u32),
     LogStartMoved(Arc<Partition>, i64),
     GroupsChanged(Vec<(String, Arc<CommittedGroup>)>),
@@ -184,7 +185,7 @@ impl Sequencer {
                         woken.push(partition);
                     }
                 }
-                Effect::TopicCreated(topic) => self.shared.add_topic(topic),
+                Effect::TopicThere(topic) => self.shared.put_topic(topic),
                 Effect::TopicDeleted(number) => {
                     self.shared.remove_topic(number);
                     self.history.topic_deleted(number, now);
@@ -248,7 +249,7 @@ impl Answer {
             Self::Append(reply, appended) => drop(reply.send(AppendAnswer::Records(appended))),
             Self::Produce(reply, produced) => drop(reply.send(Ok(produced))),
             Self::Lookup(reply, found) => drop(reply.send(Ok(Some(found)))),
-            Self::TopicCreated(reply, topic) => drop(reply.send(Ok(topic))),
+            Self::Topic(reply, topic) => drop(reply.send(Ok(topic))),
             Self::Done(reply) => drop(reply.send(Ok(()))),
             Self::ProducerId(reply, producer_id) => drop(reply.send(Ok(producer_id))),
         }

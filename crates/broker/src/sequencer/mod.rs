@@ -12,25 +12,26 @@ mod command;
 mod durable;
 mod history;
 mod offsets;
+mod topics;
 mod upkeep;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_event_log::{Disposition, Place, TopicConfig};
+use tidegate_event_log::{AlterTopic, Disposition, Place, TopicConfig};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use self::append::OpenLanes;
 pub use self::append::{RECORD_OVERHEAD_BYTES, repeat_of};
 pub use self::clock::{LogClock, News};
-pub use self::command::handle_of;
 use self::durable::{Answer, Effect, InFlight};
 use self::history::History;
 pub use self::history::{
     CheckpointImage, CheckpointJob, Done, HistoryJob, HistorySettings,
     Recovered as HistoryRecovered, ShipJob, Unshipped,
 };
+pub use self::topics::handle_of;
 use crate::batch::BatchHeader;
 use crate::object::l0::L0Size;
 use crate::read::partition::Topic;
@@ -61,6 +62,7 @@ pub enum Input {
     Produce(ProduceCommand),
     Lookup(LookupCommand),
     CreateTopic(CreateTopicCommand),
+    AlterTopic(AlterTopicCommand),
     DeleteTopic(DeleteTopicCommand),
     GiveProducerId(oneshot::Sender<Result<i64, Refusal>>),
     CommitOffsets(CommitOffsetsCommand),
@@ -110,6 +112,9 @@ pub enum Refusal {
     Stopping,
     #[error("the topic exists")]
     TopicExists,
+    /// A topic cannot be changed so.
+    #[error("{0}")]
+    BadTopic(String),
     #[error("all topics together would have more partitions than `max.partitions` allows")]
     TooManyPartitions,
     #[error("no more consumer groups or committed offsets are kept until others expire")]
@@ -197,6 +202,14 @@ pub struct CreateTopicCommand {
     pub partitions: u32,
     pub config: TopicConfig,
     pub internal: bool,
+    pub reply: oneshot::Sender<Result<Arc<Topic>, Refusal>>,
+}
+
+/// A topic to be changed; what cannot be is found out against the tail.
+#[derive(Debug)]
+pub struct AlterTopicCommand {
+    pub name: String,
+    pub alter: AlterTopic,
     pub reply: oneshot::Sender<Result<Arc<Topic>, Refusal>>,
 }
 
@@ -387,6 +400,7 @@ impl Sequencer {
             Input::Produce(command) => self.produce(command, now),
             Input::Lookup(command) => self.lookup(command, now),
             Input::CreateTopic(command) => self.create_topic(command, now),
+            Input::AlterTopic(command) => self.alter_topic(command, now),
             Input::DeleteTopic(command) => self.delete_topic(command, now),
             Input::GiveProducerId(reply) => self.give_producer_id(reply, now),
             Input::CommitOffsets(command) => self.commit_offsets(command, now),
@@ -486,6 +500,7 @@ fn refuse(command: Input, why: &Refusal) {
         Input::Produce(command) => drop(command.reply.send(Err(why.clone()))),
         Input::Lookup(command) => drop(command.reply.send(Err(why.clone()))),
         Input::CreateTopic(command) => drop(command.reply.send(Err(why.clone()))),
+        Input::AlterTopic(command) => drop(command.reply.send(Err(why.clone()))),
         Input::DeleteTopic(command) => drop(command.reply.send(Err(why.clone()))),
         Input::GiveProducerId(reply) => drop(reply.send(Err(why.clone()))),
         Input::CommitOffsets(command) => drop(command.reply.send(Err(why.clone()))),

@@ -22,6 +22,7 @@ pub enum Command {
     TimePassed(TimePassed),
     GroupsSeen(GroupsSeen),
     OffsetsExpired(OffsetsExpired),
+    TopicAltered(TopicAltered),
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -108,6 +109,16 @@ pub struct OffsetsExpired {
     pub groups: Vec<(String, Vec<(u32, u32)>)>,
 }
 
+/// A topic as it is from now on.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct TopicAltered {
+    pub number: u32,
+    /// All of them, never fewer than before.
+    pub partitions: u32,
+    /// All settings, not only the changed ones.
+    pub config: TopicConfig,
+}
+
 /// A META record that this version cannot read.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CommandError {
@@ -134,6 +145,7 @@ impl Command {
             Self::TimePassed(fields) => body(9, fields),
             Self::GroupsSeen(fields) => body(10, fields),
             Self::OffsetsExpired(fields) => body(11, fields),
+            Self::TopicAltered(fields) => body(12, fields),
         }
     }
 
@@ -155,6 +167,7 @@ impl Command {
             9 => Self::TimePassed(fields(kind, rest)?),
             10 => Self::GroupsSeen(fields(kind, rest)?),
             11 => Self::OffsetsExpired(fields(kind, rest)?),
+            12 => Self::TopicAltered(fields(kind, rest)?),
             unknown => return Err(CommandError::UnknownKind(unknown)),
         })
     }
@@ -222,6 +235,14 @@ mod tests {
                 groups: vec![("a".into(), vec![(1, 2)])],
             }),
             &[11, 1, 1, b'a', 1, 1, 2],
+        );
+        check(
+            Command::TopicAltered(TopicAltered {
+                number: 7,
+                partitions: 300,
+                config: [("a".into(), "b".into())].into(),
+            }),
+            &[12, 7, 172, 2, 1, 1, b'a', 1, b'b'],
         );
         check(
             Command::OffsetsCommitted(OffsetsCommitted {

@@ -11,6 +11,8 @@ pub mod command;
 pub mod extents;
 mod image;
 pub mod producers;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -250,6 +252,19 @@ impl State {
                     partitions: vec![lane; created.partitions as usize],
                 };
                 self.topics.insert(created.number, Arc::new(topic));
+            }
+            Command::TopicAltered(altered) => {
+                let Some(topic) = self.topics.get_mut(&altered.number) else {
+                    return impossible("a topic is altered that does not exist");
+                };
+                if (altered.partitions as usize) < topic.partitions.len() {
+                    return impossible("a topic gets fewer partitions");
+                }
+                let topic = Arc::make_mut(topic);
+                let mut lane = Partition::default();
+                lane.start_epoch(self.epoch);
+                topic.partitions.resize(altered.partitions as usize, lane);
+                topic.config.clone_from(&altered.config);
             }
             Command::TopicDeleted(deleted) => {
                 let Some(topic) = self.topics.remove(&deleted.number) else {

@@ -132,6 +132,8 @@ compare_all! {
     22 up to 5: InitProducerIdRequest, InitProducerIdResponse;
     23 up to 4: OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse;
     32 up to 4: DescribeConfigsRequest, DescribeConfigsResponse;
+    37 up to 3: CreatePartitionsRequest, CreatePartitionsResponse;
+    44 up to 1: IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse;
     60 up to 2: DescribeClusterRequest, DescribeClusterResponse;
 }
 
@@ -233,6 +235,7 @@ fn all_versions_served_are_versions_the_library_has() {
         11: JoinGroupRequest, 12: HeartbeatRequest, 13: LeaveGroupRequest, 14: SyncGroupRequest,
         15: DescribeGroupsRequest, 16: ListGroupsRequest, 18: ApiVersionsRequest,
         19: CreateTopicsRequest, 20: DeleteTopicsRequest, 22: InitProducerIdRequest,
-        23: OffsetForLeaderEpochRequest, 32: DescribeConfigsRequest, 60: DescribeClusterRequest,
+        23: OffsetForLeaderEpochRequest, 32: DescribeConfigsRequest,
+        37: CreatePartitionsRequest, 44: IncrementalAlterConfigsRequest, 60: DescribeClusterRequest,
     );
 }

@@ -4,8 +4,10 @@
 //! Rules that need time to pass ask the [`Subject`] to advance it and are left out without a
 //! clock. How a log survives a crash is for each backend's own tests: it knows its device.
 
+mod alter;
 mod append;
 mod claim;
+mod group;
 mod read;
 mod topic;
 
@@ -18,8 +20,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Append, Appended, Claim, Disposition, Fingerprint, Header, Log, LogError, Offset, Outcome,
-    Record, StoredRecord, Topic, TopicConfig, TopicSpec, partitioner,
+    AlterTopic, Append, Appended, Claim, Disposition, Fingerprint, Header, Log, LogError, Offset,
+    Outcome, Record, StoredRecord, Topic, TopicConfig, TopicSpec, partitioner,
 };
 
 /// A fresh, empty log under test and what belongs to it.
@@ -200,6 +202,19 @@ where
         topic::internal_topics_are_marked,
         topic::a_topic_created_again_is_another_one,
         topic::a_deleted_topic_is_gone,
+        alter::settings_change_and_the_rest_stays,
+        alter::a_topic_grows_and_keeps_what_it_has,
+        alter::a_changed_limit_holds_at_once,
+        alter::a_change_that_cannot_be_changes_nothing,
+        alter::a_change_of_nothing_is_no_error,
+        alter::concurrent_changes_all_count,
+        alter::growth_is_seen_by_those_who_append_meanwhile,
+        group::a_committed_offset_comes_back,
+        group::groups_and_topics_are_apart,
+        group::a_bad_commit_is_refused,
+        group::offsets_end_with_their_topic,
+        group::new_partitions_have_no_offset,
+        group::groups_are_listed_by_name,
     );
 }
 

@@ -9,8 +9,8 @@ use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tidegate_contract::Contracts;
 use tidegate_event_log::{
-    Append, Appended, Claim, Log, LogError, MemoryLog, Offset, Read, StoredRecord, Topic,
-    TopicSpec, Watermarks,
+    AlterTopic, Append, Appended, Claim, Log, LogError, MemoryLog, Offset, Read, StoredRecord,
+    Topic, TopicSpec, Watermarks,
 };
 use tidegate_gateway::{
     Clock, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http, serve_ops,
@@ -268,8 +268,34 @@ impl Log for FaultyLog {
         self.inner.create_topic(spec).await
     }
 
+    async fn alter_topic(&self, name: &str, alter: AlterTopic) -> Result<Topic, LogError> {
+        self.fail().await?;
+        self.inner.alter_topic(name, alter).await
+    }
+
     async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
         self.inner.delete_topic(name).await
+    }
+
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<Offset>>, LogError> {
+        self.fail().await?;
+        self.inner.committed(group, topic).await
+    }
+
+    async fn commit(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offset: Offset,
+    ) -> Result<(), LogError> {
+        self.fail().await?;
+        self.inner.commit(group, topic, partition, offset).await
+    }
+
+    async fn groups(&self) -> Result<Vec<String>, LogError> {
+        self.fail().await?;
+        self.inner.groups().await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The Kafka port through a real socket: what clients rely on, and what nobody should send.
 
+mod alter;
 mod client;
 mod groups;
 mod hostile;

@@ -4,6 +4,7 @@
 //! A failure prints its seed; `TIDEGATE_SIM_SEED=n` replays it, and `make sim SEED=n` does the same.
 //! `TIDEGATE_SIM_SEEDS` sets how many seeds run (200; `make torture` runs 5,000).
 
+mod alter;
 mod disk;
 mod env;
 mod jobs;
@@ -138,6 +139,11 @@ fn a_high_watermark_that_goes_back_is_caught() {
 #[test]
 fn data_above_the_high_watermark_is_caught() {
     check_planted(Plant::ReadAhead);
+}
+
+#[test]
+fn a_forgotten_change_of_a_topic_is_caught() {
+    check_planted(Plant::AlterForgotten);
 }
 
 #[test]

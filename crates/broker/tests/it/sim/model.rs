@@ -61,6 +61,12 @@ pub(super) struct Model {
     pub(super) deleting: BTreeSet<[u8; 16]>,
     /// The names of all topics that somebody asked to create.
     pub(super) names: BTreeMap<[u8; 16], String>,
+    /// The most partitions that anybody saw or was promised, a topic each.
+    pub(super) partitions: BTreeMap<[u8; 16], usize>,
+    /// The number of the last acked change of a topic, and the numbers of those that were asked for by
+    /// its name and not refused. Later ones have larger numbers.
+    pub(super) changed: BTreeMap<[u8; 16], u64>,
+    pub(super) changes: BTreeMap<u64, String>,
     /// Committed offsets by group: what was acked, and what was asked for after it.
     pub(super) committed: BTreeMap<u64, (i64, BTreeSet<i64>)>,
 }
@@ -189,6 +195,23 @@ impl Model {
             let there = found.contains(id) || self.deleting.contains(id);
             assert!(there, "acked topic {id:?} is gone");
         }
+    }
+
+    /// Invariant 15: a topic has at least the partitions that it ever had, and the settings of the last
+    /// acked change or of one that was asked for after it.
+    pub(super) fn check_topic(&mut self, id: [u8; 16], name: &str, partitions: usize, change: u64) {
+        let known = self.partitions.entry(id).or_insert(partitions);
+        assert!(
+            partitions >= *known,
+            "`{name}` had {known} partitions and has {partitions}"
+        );
+        *known = partitions;
+        let acked = self.changed.get(&id).copied().unwrap_or(0);
+        let asked = self.changes.get(&change).is_some_and(|asked| asked == name);
+        assert!(
+            change == acked || change > acked && asked,
+            "`{name}` has change {change}; {acked} was acked"
+        );
     }
 
     /// Invariant 9: a committed offset is one that somebody committed, never an older one.

@@ -6,6 +6,7 @@ use tidegate_broker::batch;
 use tidegate_broker::read::fetch::{self, Fetched, HotFetch, ReadError};
 use tidegate_broker::read::partition::Partition;
 
+use super::alter::change_of;
 use super::model::Found;
 use super::world::{Plant, Process, World};
 
@@ -74,6 +75,9 @@ impl World {
         self.model
             .check_topics(&topics.iter().map(|topic| topic.id).collect());
         for topic in &topics {
+            let change = change_of(topic);
+            self.model
+                .check_topic(topic.id, &topic.name, topic.partitions.len(), change);
             for partition in &topic.partitions {
                 let lane = (topic.id, partition.index);
                 let (start, mut high) = (partition.log_start(), partition.high_watermark());

@@ -50,7 +50,7 @@ impl World {
     }
 
     /// Appends a record of about `bytes` bytes and leaves it in the open group.
-    fn append_of(&mut self, process: &mut Process, topic: &Topic, bytes: usize) {
+    pub(super) fn append_of(&mut self, process: &mut Process, topic: &Topic, bytes: usize) {
         let number = self.send((topic.id, 0), None, None);
         let body = batch::encode_record(&record(number, bytes));
         let (partition, claim) = (0, None);

@@ -27,6 +27,8 @@ pub(super) enum Waiting {
     Produce(Vec<u64>, oneshot::Receiver<Result<Produced, Refusal>>),
     Create(oneshot::Receiver<Result<Arc<Topic>, Refusal>>),
     Delete(oneshot::Receiver<Result<(), Refusal>>),
+    /// A change by its number, and the partitions it asks for.
+    Alter(u64, usize, oneshot::Receiver<Result<Arc<Topic>, Refusal>>),
     Commit(u64, i64, oneshot::Receiver<Result<(), Refusal>>),
 }
 
@@ -371,6 +373,12 @@ impl World {
                         process.waiting.push(Waiting::Delete(answer));
                     }
                 }
+                Waiting::Alter(change, partitions, mut answer) => match answer.try_recv() {
+                    Err(_) => process
+                        .waiting
+                        .push(Waiting::Alter(change, partitions, answer)),
+                    Ok(answer) => self.altered(change, partitions, answer),
+                },
                 Waiting::Commit(group, offset, mut answer) => match answer.try_recv() {
                     Err(_) => process.waiting.push(Waiting::Commit(group, offset, answer)),
                     Ok(Ok(())) => {

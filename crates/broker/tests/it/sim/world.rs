@@ -38,6 +38,7 @@ pub(super) enum Plant {
     WatermarkBack,
     ReadAhead,
     RecordSkipped,
+    AlterForgotten,
 }
 
 /// One process.
@@ -82,6 +83,7 @@ pub(super) struct World {
     pub(super) images: BTreeMap<u64, Image>,
     pub(super) next_number: u64,
     pub(super) next_commit: i64,
+    pub(super) next_change: u64,
     /// How often each kind of job came to its end.
     pub(super) jobs_done: BTreeMap<&'static str, u64>,
     pub(super) trace: u64,
@@ -124,6 +126,7 @@ impl World {
             images: BTreeMap::new(),
             next_number: 1,
             next_commit: 1,
+            next_change: 1,
             jobs_done: BTreeMap::new(),
             trace: seed,
             rng,
@@ -348,7 +351,8 @@ impl World {
             42..46 => self.send_create(process),
             46 => self.send_delete(process),
             47..51 => self.send_commit(process),
-            51..76 => {
+            51..54 => self.send_alter(process),
+            54..76 => {
                 if !process.writes.is_empty() {
                     let at = self.rng.below(process.writes.len() as u64);
                     self.complete_write(process, usize::try_from(at).unwrap(), true);

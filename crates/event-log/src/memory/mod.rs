@@ -4,6 +4,8 @@
 //! the process, so it is for tests and for reading; the clock is passed in. It leaves retention
 //! and compaction to the logs that have history: here every record stays until its topic goes.
 
+mod check;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +14,14 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use self::check::{check_claim, check_commit, check_config, check_name, check_partitions};
 use crate::{
-    Append, Appended, Claim, Disposition, Fingerprint, Log, LogError, Offset, Place, Read,
-    StoredRecord, Topic, TopicConfig, TopicSpec, Watermarks, partitioner,
+    AlterTopic, Append, Appended, Claim, Disposition, Fingerprint, Log, LogError, Offset, Place,
+    Read, StoredRecord, Topic, TopicSpec, Watermarks, partitioner,
 };
 
 /// Partitions of a topic that names no number; Kafka's own `num.partitions`.
 const DEFAULT_PARTITIONS: i32 = 1;
-/// More than this in one topic is a slip of the pen.
-const MAX_PARTITIONS: i32 = 10_000;
-/// Kafka's own default of `max.message.bytes`.
-const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
-/// See [`Claim::identity`].
-const MAX_IDENTITY_BYTES: usize = 64 * 1024;
-/// See [`Claim::window`].
-const MAX_WINDOW: Duration = Duration::from_hours(400 * 24);
 /// Topics that begin so hold the product's own state.
 const INTERNAL_PREFIX: &str = "_tidegate.";
 /// The schema registry's topic has the name that Confluent's gave it.
@@ -45,6 +40,8 @@ pub struct MemoryLog {
 struct State {
     topics: BTreeMap<String, TopicState>,
     claims: HashMap<Bytes, Held>,
+    /// Committed offsets of each group, by topic and partition.
+    groups: BTreeMap<String, BTreeMap<([u8; 16], usize), Offset>>,
     /// The newest time given to a record or seen by a lookup; log time never goes back.
     log_time_ms: i64,
     /// Where the next record without a key goes.
@@ -297,11 +294,7 @@ impl Log for MemoryLog {
     async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {
         check_name(&spec.name)?;
         let partitions = spec.partitions.unwrap_or(DEFAULT_PARTITIONS);
-        if !(1..=MAX_PARTITIONS).contains(&partitions) {
-            return Err(LogError::Invalid(format!(
-                "`{partitions}` partitions, outside `1..={MAX_PARTITIONS}`"
-            )));
-        }
+        let count = check_partitions(1, partitions)?;
         let max_message_bytes = check_config(&spec.config)?;
         let mut state = self.state.lock();
         if state.topics.contains_key(&spec.name) {
@@ -314,7 +307,7 @@ impl Log for MemoryLog {
             internal: spec.name.starts_with(INTERNAL_PREFIX) || spec.name == SCHEMAS,
             name: spec.name.clone(),
         };
-        let records = vec![Vec::new(); usize::try_from(partitions).expect("positive, see above")];
+        let records = vec![Vec::new(); count];
         state.topics.insert(
             spec.name,
             TopicState {
@@ -326,15 +319,63 @@ impl Log for MemoryLog {
         Ok(topic)
     }
 
+    async fn alter_topic(&self, name: &str, alter: AlterTopic) -> Result<Topic, LogError> {
+        let mut state = self.state.lock();
+        let found = state
+            .topics
+            .get_mut(name)
+            .ok_or_else(|| LogError::NotFound(format!("no topic `{name}`")))?;
+        let partitions = alter.partitions.unwrap_or(found.topic.partitions);
+        let count = check_partitions(found.topic.partitions, partitions)?;
+        let config = alter.applied_to(&found.topic.config);
+        found.max_message_bytes = check_config(&config)?;
+        found.topic.config = config;
+        found.topic.partitions = partitions;
+        found.partitions.resize(count, Vec::new());
+        Ok(found.topic.clone())
+    }
+
     async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
         {
             let mut state = self.state.lock();
             let id = state.topic(name)?.topic.id;
             state.topics.remove(name);
             state.claims.retain(|_, held| held.topic != id);
+            for offsets in state.groups.values_mut() {
+                offsets.retain(|(topic, _), _| *topic != id);
+            }
         }
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<Offset>>, LogError> {
+        let state = self.state.lock();
+        let found = state.topic(topic)?;
+        let offsets = state.groups.get(group);
+        let of = |at| offsets.and_then(|offsets| offsets.get(&(found.topic.id, at)).copied());
+        Ok((0..found.partitions.len()).map(of).collect())
+    }
+
+    async fn commit(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offset: Offset,
+    ) -> Result<(), LogError> {
+        let mut state = self.state.lock();
+        state.partition(topic, partition)?;
+        check_commit(group, offset)?;
+        let id = state.topic(topic)?.topic.id;
+        let at = usize::try_from(partition).expect("the partition was found");
+        let offsets = state.groups.entry(group.to_owned()).or_default();
+        offsets.insert((id, at), offset);
+        Ok(())
+    }
+
+    async fn groups(&self) -> Result<Vec<String>, LogError> {
+        Ok(self.state.lock().groups.keys().cloned().collect())
     }
 }
 
@@ -342,70 +383,12 @@ fn to_offset(count: usize) -> Offset {
     Offset::try_from(count).expect("a vector is shorter than 2^63")
 }
 
-fn check_claim(claim: &Claim) -> Result<(), LogError> {
-    let length = claim.identity.len();
-    if length == 0 || length > MAX_IDENTITY_BYTES {
-        return Err(LogError::Invalid(format!(
-            "a claim's identity has `{length}` bytes, outside `1..={MAX_IDENTITY_BYTES}`"
-        )));
-    }
-    if claim.window > MAX_WINDOW {
-        return Err(LogError::Invalid(
-            "a claim's window is above 400 days".to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-fn check_name(name: &str) -> Result<(), LogError> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let well_formed =
-        (1..=249).contains(&name.len()) && name != "." && name != ".." && name.bytes().all(allowed);
-    if well_formed {
-        Ok(())
-    } else {
-        Err(LogError::Invalid(format!(
-            "topic name `{}`",
-            name.escape_debug()
-        )))
-    }
-}
-
-/// Returns the limit of a record's size.
-fn check_config(config: &TopicConfig) -> Result<usize, LogError> {
-    let mut max_message_bytes = DEFAULT_MAX_MESSAGE_BYTES;
-    for (name, value) in config {
-        let valid = match name.as_str() {
-            "max.message.bytes" => match value.parse::<u32>() {
-                Ok(limit) => {
-                    max_message_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
-                    limit <= i32::MAX.unsigned_abs()
-                }
-                Err(_) => false,
-            },
-            "retention.ms" | "retention.bytes" => value.parse::<i64>().is_ok_and(|n| n >= -1),
-            // Compaction does not exist yet, so it is not promised.
-            "cleanup.policy" => value == "delete",
-            _ => {
-                return Err(LogError::Invalid(format!(
-                    "topic setting `{name}` is not known"
-                )));
-            }
-        };
-        if !valid {
-            return Err(LogError::Invalid(format!(
-                "topic setting `{name}` cannot be `{value}`"
-            )));
-        }
-    }
-    Ok(max_message_bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
+    use crate::TopicConfig;
     use crate::conformance::{self, Subject};
 
     fn subject() -> Subject {
