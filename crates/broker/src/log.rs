@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_event_log::{
-    AlterTopic, Append, Appended, Claim, Log, LogError, Offset, Read, StoredRecord, Topic,
-    TopicSpec, Watermarks, partitioner,
+    AlterTopic, Append, Appended, Bounds, Claim, Log, LogError, Offset, Read, StoredRecord, Topic,
+    TopicConfig, TopicSpec, Watermarks, partitioner,
 };
 use tokio::sync::oneshot;
 
@@ -20,6 +20,7 @@ use crate::sequencer::{
 };
 use crate::state::claims::{self, ClaimKey};
 use crate::state::command::{OffsetEntry, OffsetsCommitted};
+use crate::topic_settings::{MAX_MESSAGE_BYTES_LIMIT, PARTITIONS_LIMIT};
 use crate::topics::{NewTopic, TopicError};
 
 /// The longest window of a claim.
@@ -188,6 +189,21 @@ impl Log for Broker {
             .iter()
             .map(|topic| plain(topic))
             .collect())
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        let defaults = self.shared().topic_defaults;
+        let setting = |name: &str, value: String| (name.to_owned(), value);
+        Ok(Bounds {
+            defaults: TopicConfig::from([
+                setting("retention.ms", defaults.retention_ms.to_string()),
+                setting("retention.bytes", defaults.retention_bytes.to_string()),
+                setting("max.message.bytes", defaults.max_message_bytes.to_string()),
+            ]),
+            max_message_bytes: MAX_MESSAGE_BYTES_LIMIT as u64,
+            partitions_a_topic: PARTITIONS_LIMIT.cast_signed(),
+            partitions_together: i64::from(self.settings().max_partitions),
+        })
     }
 
     async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {

@@ -16,8 +16,8 @@ use std::time::Duration;
 pub use error::{LogError, Outcome};
 pub use memory::MemoryLog;
 pub use record::{
-    AlterTopic, Append, Appended, Claim, Disposition, Fingerprint, Header, Headers, Offset, Place,
-    Read, Record, StoredRecord, Topic, TopicConfig, TopicSpec, Watermarks,
+    AlterTopic, Append, Appended, Bounds, Claim, Disposition, Fingerprint, Header, Headers, Offset,
+    Place, Read, Record, StoredRecord, Topic, TopicConfig, TopicSpec, Watermarks,
 };
 
 /// A durable, partitioned, totally ordered-per-partition log of records.
@@ -117,6 +117,12 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// `Unavailable`.
     async fn topics(&self) -> Result<Vec<Topic>, LogError>;
+
+    /// Returns what the log takes, and what holds where a topic sets nothing.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn bounds(&self) -> Result<Bounds, LogError>;
 
     /// Creates a topic and returns it once it is durable.
     ///

@@ -186,6 +186,20 @@ impl AlterTopic {
     }
 }
 
+/// What a log takes, for those who want to know before they ask for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// What holds where a topic sets nothing: at least `retention.ms`, `retention.bytes` and
+    /// `max.message.bytes`.
+    pub defaults: TopicConfig,
+    /// The largest `max.message.bytes` of a topic.
+    pub max_message_bytes: u64,
+    /// The most partitions of a topic.
+    pub partitions_a_topic: i32,
+    /// The most partitions of all topics together.
+    pub partitions_together: i64,
+}
+
 /// A topic that exists.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Topic {

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Level};
+use super::pieces::Texts;
 use super::{File, load};
 use crate::model::Contracts;
 use crate::schema::MAX_FILE_BYTES as MAX_SCHEMA_BYTES;
@@ -51,7 +52,39 @@ pub fn folder(folder: &Path) -> Result<Contracts, Diagnostics> {
         read(&real, MAX_SCHEMA_BYTES)
             .map_err(|problem| format!("cannot read schema file `{name}`: {problem}"))
     };
-    load(&files, &find_schema, found)
+    load(&files, &[&find_schema], found)
+}
+
+/// Reads a folder as [`folder`] does, and returns its texts as well: every contract file, and the
+/// schema files that they lead to, by their paths inside the folder.
+///
+/// # Errors
+/// Those of [`folder`].
+pub fn texts(folder: &Path) -> Result<(Contracts, Texts), Diagnostics> {
+    let contracts = self::folder(folder)?;
+    let mut found = Diagnostics::default();
+    let mut paths = Vec::new();
+    list(folder, 0, &mut paths, &mut found);
+    paths.sort();
+    let mut files = Vec::new();
+    for path in &paths {
+        let name = path.strip_prefix(folder).unwrap_or(path);
+        match read(path, MAX_FILE_BYTES) {
+            Ok(text) => files.push((shown(name), text)),
+            Err(problem) => found.push(about(path, problem)),
+        }
+    }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    let root = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let find = |name: &str| {
+        let real = root.join(name).canonicalize();
+        let real = real.ok().filter(|real| real.starts_with(&root))?;
+        read(&real, MAX_SCHEMA_BYTES).ok()
+    };
+    let schemas = super::pieces::schemas_of(&files, &find);
+    Ok((contracts, Texts { files, schemas }))
 }
 
 fn list(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, found: &mut Diagnostics) {

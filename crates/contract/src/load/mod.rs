@@ -5,6 +5,7 @@
 mod build;
 mod diagnostic;
 mod files;
+mod pieces;
 mod settle;
 mod yaml;
 
@@ -20,7 +21,8 @@ use crate::reader::Reader;
 use crate::schema::{FindFile, ParsedFile, Schema, SchemaError, Sources, beside};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Level, Snippet};
-pub use files::folder;
+pub use files::{folder, texts};
+pub use pieces::{Piece, Texts, pieces, split};
 
 use self::settle::Written;
 use self::yaml::{Node, Place, Value};
@@ -30,6 +32,8 @@ use self::yaml::{Node, Place, Value};
 pub(crate) struct File<'a> {
     name: &'a str,
     text: Arc<str>,
+    /// Which of the finders of schema files is asked.
+    layer: usize,
 }
 
 /// What a contract was read from, kept for messages about it after loading.
@@ -56,6 +60,7 @@ impl Document {
         let file = File {
             name: &self.file,
             text: Arc::clone(&self.text),
+            layer: 0,
         };
         file.error(self.written.place_or_name(key), message, hint)
     }
@@ -66,6 +71,7 @@ impl<'a> File<'a> {
         Self {
             name,
             text: text.into(),
+            layer: 0,
         }
     }
 
@@ -101,21 +107,21 @@ pub fn sources(
         .iter()
         .map(|(name, text)| File::new(name, text))
         .collect();
-    load(&files, &find, Diagnostics::default())
+    load(&files, &[&find], Diagnostics::default())
 }
 
 fn load(
     files: &[File<'_>],
-    find_schema: FindFile<'_>,
+    find_schema: &[FindFile<'_>],
     found: Diagnostics,
 ) -> Result<Contracts, Diagnostics> {
-    let schemas = Schemas {
-        find: find_schema,
+    let schemas = find_schema.iter().map(|find| Schemas {
+        find,
         parsed: HashMap::new(),
-    };
+    });
     let mut set = Set {
         found,
-        schemas,
+        schemas: schemas.collect(),
         contracts: Vec::new(),
         readers: Vec::new(),
         teams: Vec::new(),
@@ -137,7 +143,8 @@ const NAME: &str = "metadata.name";
 /// What has been read so far.
 struct Set<'a> {
     found: Diagnostics,
-    schemas: Schemas<'a>,
+    /// One for each layer of files.
+    schemas: Vec<Schemas<'a>>,
     contracts: Vec<Read<'a, Arc<EventContract>>>,
     readers: Vec<Read<'a, Arc<Reader>>>,
     teams: Vec<Read<'a, Arc<Team>>>,
@@ -183,7 +190,7 @@ impl<'a> Set<'a> {
                 Err(wrong) => wrong,
             },
             _ => {
-                let schemas = &mut self.schemas;
+                let schemas = &mut self.schemas[file.layer];
                 let mut schema = |format, reference: &str| schemas.at(file.name, format, reference);
                 match build::event_contract(&written, file, &mut schema) {
                     Ok(item) => return self.contracts.push(Read::new(file, written, item)),

@@ -202,6 +202,7 @@ where
         topic::internal_topics_are_marked,
         topic::a_topic_created_again_is_another_one,
         topic::a_deleted_topic_is_gone,
+        topic::the_bounds_are_those_that_hold,
         alter::settings_change_and_the_rest_stays,
         alter::a_topic_grows_and_keeps_what_it_has,
         alter::a_changed_limit_holds_at_once,

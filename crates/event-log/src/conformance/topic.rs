@@ -124,3 +124,24 @@ pub(super) async fn a_deleted_topic_is_gone(subject: Subject) {
         assert!(matches!(error, Err(LogError::NotFound(_))), "{error:?}");
     }
 }
+
+pub(super) async fn the_bounds_are_those_that_hold(subject: Subject) {
+    let bounds = subject.log.bounds().await.expect("told");
+    for name in ["retention.ms", "retention.bytes", "max.message.bytes"] {
+        let default = bounds.defaults.get(name).expect(name);
+        assert!(default.parse::<i64>().is_ok(), "{name}={default}");
+    }
+    let largest = bounds.max_message_bytes;
+    let spec = |name: &str, partitions, bytes: u64| TopicSpec {
+        name: name.to_owned(),
+        partitions: Some(partitions),
+        config: TopicConfig::from([("max.message.bytes".to_owned(), bytes.to_string())]),
+    };
+    let most = bounds.partitions_a_topic;
+    for refused in [spec("t", 1, largest + 1), spec("t", most + 1, largest)] {
+        let error = subject.log.create_topic(refused).await;
+        assert!(matches!(error, Err(LogError::Invalid(_))), "{error:?}");
+    }
+    let taken = subject.log.create_topic(spec("t", most, largest)).await;
+    taken.expect("at the bounds");
+}

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{Claim, LogError, Offset, TopicConfig};
+use crate::{Bounds, Claim, LogError, Offset, TopicConfig};
 
 /// More than this in one topic is a slip of the pen.
 const MAX_PARTITIONS: i32 = 10_000;
+/// Kafka's own default of `retention.ms`, a week.
+const DEFAULT_RETENTION_MS: i64 = 604_800_000;
 /// Kafka's own default of `max.message.bytes`.
 const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 /// See [`Claim::identity`].
@@ -97,4 +99,19 @@ pub(super) fn check_commit(group: &str, offset: Offset) -> Result<(), LogError> 
         return Err(LogError::Invalid(format!("offset `{offset}` is below 0")));
     }
     Ok(())
+}
+
+/// What is refused above, told.
+pub(super) fn bounds() -> Bounds {
+    let setting = |name: &str, value: String| (name.to_owned(), value);
+    Bounds {
+        defaults: TopicConfig::from([
+            setting("retention.ms", DEFAULT_RETENTION_MS.to_string()),
+            setting("retention.bytes", "-1".to_owned()),
+            setting("max.message.bytes", DEFAULT_MAX_MESSAGE_BYTES.to_string()),
+        ]),
+        max_message_bytes: u64::from(i32::MAX.unsigned_abs()),
+        partitions_a_topic: MAX_PARTITIONS,
+        partitions_together: i64::MAX,
+    }
 }

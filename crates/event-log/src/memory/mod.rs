@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 
 use self::check::{check_claim, check_commit, check_config, check_name, check_partitions};
 use crate::{
-    AlterTopic, Append, Appended, Claim, Disposition, Fingerprint, Log, LogError, Offset, Place,
-    Read, StoredRecord, Topic, TopicSpec, Watermarks, partitioner,
+    AlterTopic, Append, Appended, Bounds, Claim, Disposition, Fingerprint, Log, LogError, Offset,
+    Place, Read, StoredRecord, Topic, TopicSpec, Watermarks, partitioner,
 };
 
 /// Partitions of a topic that names no number; Kafka's own `num.partitions`.
@@ -289,6 +289,10 @@ impl Log for MemoryLog {
             .values()
             .map(|found| found.topic.clone())
             .collect())
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        Ok(check::bounds())
     }
 
     async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {

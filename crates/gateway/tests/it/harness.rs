@@ -9,8 +9,8 @@ use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tidegate_contract::Contracts;
 use tidegate_event_log::{
-    AlterTopic, Append, Appended, Claim, Log, LogError, MemoryLog, Offset, Read, StoredRecord,
-    Topic, TopicSpec, Watermarks,
+    AlterTopic, Append, Appended, Bounds, Claim, Log, LogError, MemoryLog, Offset, Read,
+    StoredRecord, Topic, TopicSpec, Watermarks,
 };
 use tidegate_gateway::{
     Clock, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http, serve_ops,
@@ -262,6 +262,11 @@ impl Log for FaultyLog {
     async fn topics(&self) -> Result<Vec<Topic>, LogError> {
         self.fail().await?;
         self.inner.topics().await
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        self.fail().await?;
+        self.inner.bounds().await
     }
 
     async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {
