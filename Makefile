@@ -24,9 +24,10 @@ lint: format ## every lint that CI runs
 	target/tools/bin/cargo-deny --locked --workspace check bans licenses sources
 
 test: ## all tests: Rust, the demo's input, and unmodified Kafka clients against the binary
-	tools/setup build demo clients
+	tools/setup build demo evolution clients
 	cargo test --workspace --locked
-	cargo test -p tidegate-contract --locked --test it -- --ignored avro_java
+	cargo test -p tidegate-contract --locked --test it -- --ignored avro_java evolution
+	cargo test -p tidegate --locked --test it -- --ignored a_real_step
 	npm test --silent --prefix examples/github-webhooks
 	cargo build --locked && tests/clients/with-tidegate tests/clients/run
 

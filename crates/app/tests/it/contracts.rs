@@ -315,3 +315,63 @@ fn a_reference_that_is_none_ends_with_2() {
     assert_eq!(failed.code, 3, "{failed}");
     assert!(failed.stdout.starts_with("::error file="), "{failed}");
 }
+
+/// Writes every event of a published version of GitHub's webhook schemas as a contract.
+fn published(version: &str) -> tempfile::TempDir {
+    let evolution = root().join("tests/schema-evolution");
+    let schema = evolution.join(format!("node_modules/schemas-{version}/schema.json"));
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(schema).expect("run `tools/setup evolution`");
+    let template = std::fs::read_to_string(evolution.join("contract.yaml")).unwrap();
+    std::fs::create_dir(folder.path().join("schemas")).unwrap();
+    std::fs::write(folder.path().join("schemas/github.json"), &text).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for root in schema["oneOf"].as_array().unwrap() {
+        let definition = root["$ref"].as_str().unwrap().replace("#/definitions/", "");
+        let event = definition
+            .trim_end_matches("event")
+            .trim_end_matches(['_', '$']);
+        let contract = template
+            .replace("NAME", &event.replace('_', "-"))
+            .replace("EVENT", event)
+            .replace("DEFINITION", &definition);
+        std::fs::write(folder.path().join(format!("{event}.yaml")), contract).unwrap();
+    }
+    folder
+}
+
+/// The table is made by the contract crate; here the command itself is held against it.
+#[test]
+#[ignore = "needs `tools/setup evolution`: `make test` runs it"]
+fn a_real_step_is_judged_as_its_page_says() {
+    let page = std::fs::read_to_string(root().join("docs/reference/schema-evolution.md")).unwrap();
+    for (old, new, code) in [("7.5.1", "7.6.1", 3), ("7.4.0", "7.5.0", 0)] {
+        let (before, after) = (published(old), published(new));
+        let [before, after] = [&before, &after].map(|folder| folder.path().to_str().unwrap());
+        let ran = run(&[
+            "contract",
+            "check",
+            after,
+            "--against",
+            before,
+            "-o",
+            "json",
+        ]);
+        assert_eq!(ran.code, code, "{ran}");
+        let changes = ran.json();
+        let told: std::collections::BTreeSet<&str> = changes["changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|change| change["rule"] == "schema-incompatible")
+            .map(|change| change["contract"].as_str().unwrap())
+            .collect();
+        // `| 7.5.1 → 7.6.1 | 66 | 2: 2 + 0 + 0 | …`, first under BACKWARD.
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| {old} → {new} |")));
+        let broken = row.unwrap().split('|').nth(3).unwrap().trim();
+        let count = broken.split(':').next().unwrap();
+        assert_eq!(count, told.len().to_string(), "{ran}");
+    }
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 mod avro_java;
 mod diff;
+mod evolution;
 mod explain;
 mod folder;
 mod full_format;
