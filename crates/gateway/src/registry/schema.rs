@@ -113,7 +113,7 @@ pub(crate) fn incompatibilities(config: &Config, new: &Parsed, earlier: &[Earlie
         },
     };
     let schemas: Vec<_> = earlier.iter().map(|one| &one.parsed.schema).collect();
-    let reasons = compatibility::check(asked, policy, &new.schema, &schemas);
+    let reasons = compatibility::check_as_confluent(asked, policy, &new.schema, &schemas);
     let mut messages: Vec<String> = reasons
         .iter()
         .map(|reason| {

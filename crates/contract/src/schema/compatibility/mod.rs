@@ -5,6 +5,7 @@
 //! compared is incompatible, with that as its reason.
 
 mod avro;
+mod beyond;
 mod json;
 mod protobuf;
 
@@ -13,6 +14,8 @@ mod tests;
 
 use super::Schema;
 use crate::model::{Compatibility, CompatibilityPolicy};
+
+pub use beyond::BEYOND_CONFLUENT;
 
 /// More reasons for one pair of schemas help nobody.
 const MAX_REASONS: usize = 64;
@@ -25,10 +28,6 @@ const MAX_DEPTH: usize = 200;
 pub const TOO_COMPLEX: &str = "TOO_COMPLEX";
 /// The rule that is broken when two schemas are in two languages.
 pub const FORMAT_CHANGED: &str = "FORMAT_CHANGED";
-
-/// The rule that is broken when a JSON Schema requires a name without saying what it holds. It is
-/// ours: Confluent lets it pass, so a registry that answers as Confluent's does leaves it out.
-pub const REQUIRED_NAME_ADDED: &str = "REQUIRED_NAME_ADDED";
 
 /// Why a reader's schema cannot read what was written under another.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -87,6 +86,28 @@ pub struct Reason {
     pub found: Incompatibility,
 }
 
+/// Whose rules make a verdict.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Rules {
+    /// Confluent's registry's, and nothing else.
+    Confluent(CompatibilityPolicy),
+    /// Those and [`BEYOND_CONFLUENT`].
+    Ours(CompatibilityPolicy),
+}
+
+impl Rules {
+    fn policy(self) -> CompatibilityPolicy {
+        match self {
+            Self::Confluent(policy) | Self::Ours(policy) => policy,
+        }
+    }
+
+    /// Says whether what Confluent lets pass is told.
+    fn is_ours(self) -> bool {
+        matches!(self, Self::Ours(_))
+    }
+}
+
 /// Says whether a new schema may follow earlier ones, oldest first; no reasons mean that it may.
 ///
 /// The levels that are not transitive look at the last of `earlier` only, as the registry does.
@@ -96,6 +117,20 @@ pub fn check(
     new: &Schema,
     earlier: &[&Schema],
 ) -> Vec<Reason> {
+    check_by(Rules::Ours(policy), level, new, earlier)
+}
+
+/// Says the same by Confluent's rules alone, as a registry answers.
+pub fn check_as_confluent(
+    level: Compatibility,
+    policy: CompatibilityPolicy,
+    new: &Schema,
+    earlier: &[&Schema],
+) -> Vec<Reason> {
+    check_by(Rules::Confluent(policy), level, new, earlier)
+}
+
+fn check_by(rules: Rules, level: Compatibility, new: &Schema, earlier: &[&Schema]) -> Vec<Reason> {
     let first = match level.is_transitive() {
         true => 0,
         false => earlier.len().saturating_sub(1),
@@ -104,8 +139,8 @@ pub fn check(
     for (at, old) in earlier.iter().enumerate().skip(first) {
         for direction in level.directions() {
             let found = match direction {
-                Direction::Backward => unreadable(new, old, policy),
-                Direction::Forward => unreadable(old, new, policy),
+                Direction::Backward => unreadable_by(rules, new, old),
+                Direction::Forward => unreadable_by(rules, old, new),
             };
             reasons.extend(found.into_iter().map(|found| Reason {
                 earlier: at,
@@ -123,11 +158,15 @@ pub fn unreadable(
     writer: &Schema,
     policy: CompatibilityPolicy,
 ) -> Vec<Incompatibility> {
+    unreadable_by(Rules::Ours(policy), reader, writer)
+}
+
+fn unreadable_by(rules: Rules, reader: &Schema, writer: &Schema) -> Vec<Incompatibility> {
     match (reader, writer) {
         (Schema::Avro(reader), Schema::Avro(writer)) => avro::unreadable(reader, writer),
-        (Schema::Json(reader), Schema::Json(writer)) => json::unreadable(reader, writer, policy),
+        (Schema::Json(reader), Schema::Json(writer)) => json::unreadable(reader, writer, rules),
         (Schema::Protobuf(reader), Schema::Protobuf(writer)) => {
-            protobuf::unreadable(reader, writer)
+            protobuf::unreadable(reader, writer, rules)
         }
         _ => vec![Incompatibility::new(
             "",

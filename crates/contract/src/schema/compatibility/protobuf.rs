@@ -7,11 +7,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, Syntax};
 
 use super::super::protobuf::ProtobufSchema;
-use super::{Incompatibility, MAX_DEPTH, MAX_REASONS, MAX_STEPS};
+use super::beyond::{FIELD_MADE_REQUIRED, FIELD_PACKED_LIST_CHANGED};
+use super::{Incompatibility, MAX_DEPTH, MAX_REASONS, MAX_STEPS, Rules};
 
-pub(super) fn unreadable(reader: &ProtobufSchema, writer: &ProtobufSchema) -> Vec<Incompatibility> {
+pub(super) fn unreadable(
+    reader: &ProtobufSchema,
+    writer: &ProtobufSchema,
+    rules: Rules,
+) -> Vec<Incompatibility> {
     let (read, written) = (reader.message.parent_file(), writer.message.parent_file());
     let mut comparing = Comparing {
+        ours: rules.is_ours(),
         known: HashMap::new(),
         found: Vec::new(),
         steps: MAX_STEPS,
@@ -30,6 +36,8 @@ pub(super) fn unreadable(reader: &ProtobufSchema, writer: &ProtobufSchema) -> Ve
 }
 
 struct Comparing {
+    /// Whether what Confluent lets pass is told.
+    ours: bool,
     /// Pairs of messages by their names, and whether they fit; nothing while one is looked at.
     known: HashMap<(String, String), Option<bool>>,
     found: Vec<Incompatibility>,
@@ -182,7 +190,19 @@ impl Comparing {
             let detail = format!("`{}` is a map on one side only", after.name());
             return self.add("FIELD_KIND_CHANGED", detail);
         }
+        let told = self.found.len();
+        if self.ours && after.is_required() && !before.is_required() {
+            let detail = format!("`{}` is required now, and may be absent", after.name());
+            self.add(FIELD_MADE_REQUIRED, detail);
+        }
         self.kinds(before.kind(), after.kind(), (label(before), label(after)));
+        if self.ours && self.found.len() == told && before.is_packed() && !after.is_list() {
+            let detail = format!(
+                "`{}` is one value, and a packed list is written",
+                after.name()
+            );
+            self.add(FIELD_PACKED_LIST_CHANGED, detail);
+        }
     }
 
     fn kinds(

@@ -9,8 +9,8 @@ use jsonschema::Draft;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
-use super::super::super::beside;
-use super::super::super::json::{JsonSchema, SchemaFile};
+use super::super::super::json::JsonSchema;
+use super::place::{Place, resolve};
 
 /// Both schemas together.
 const MAX_FORMS: usize = 100_000;
@@ -32,7 +32,7 @@ pub(super) enum Form<'a> {
     Object(Object<'a>),
     List(List),
     /// `if`, `then`, `else`: Confluent does not look inside.
-    Conditional,
+    Conditional([Option<Id>; 3]),
     Reference(Id),
     /// A reference that leads nowhere we know.
     Opaque(&'a str),
@@ -45,13 +45,16 @@ pub(super) enum Criterion {
     One,
 }
 
+/// What is `loose` has no type: it says something about texts, and lets in what is none.
 pub(super) struct Text<'a> {
+    pub(super) loose: bool,
     pub(super) min: Option<f64>,
     pub(super) max: Option<f64>,
     pub(super) pattern: Option<&'a str>,
 }
 
 pub(super) struct Numbers {
+    pub(super) loose: bool,
     pub(super) integer: bool,
     pub(super) min: Option<f64>,
     pub(super) max: Option<f64>,
@@ -68,6 +71,12 @@ pub(super) enum Members {
 }
 
 pub(super) struct Object<'a> {
+    pub(super) loose: bool,
+    pub(super) names: Option<Id>,
+    /// Whether `additionalProperties` is written, so that nothing is left unevaluated.
+    pub(super) rest_said: bool,
+    /// Whether what is evaluated is said by others beside it too.
+    pub(super) beside: bool,
     pub(super) properties: BTreeMap<&'a str, Id>,
     pub(super) required: HashSet<&'a str>,
     pub(super) patterns: Vec<(Regex, Id)>,
@@ -80,6 +89,10 @@ pub(super) struct Object<'a> {
 }
 
 pub(super) struct List {
+    pub(super) loose: bool,
+    pub(super) contains: Option<Id>,
+    pub(super) rest_said: bool,
+    pub(super) beside: bool,
     /// The schema of all items.
     pub(super) all: Option<Id>,
     /// The schemas of the first items.
@@ -93,17 +106,11 @@ pub(super) struct List {
     pub(super) unique: bool,
 }
 
-/// A schema where it stands.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    value: &'a Value,
-    file: &'a SchemaFile,
-    path: &'a str,
-}
-
 /// The forms of two schemas.
 #[derive(Default)]
 pub(super) struct Forms<'a> {
+    /// Whether an alternative that is there twice is two.
+    pub(super) keeps_doubles: bool,
     forms: Vec<Form<'a>>,
     has_default: Vec<bool>,
     /// Where each leads when references are followed.
@@ -225,9 +232,9 @@ impl<'a> Forms<'a> {
             ("oneOf", Criterion::One),
         ] {
             if let Some(Value::Array(inner)) = keys.get(key) {
-                // The same said twice is said once.
+                // The same said twice is said once; but of `oneOf` Confluent alone believes that.
                 let mut said = HashSet::new();
-                let one = inner.len() == 1;
+                let one = inner.len() == 1 || (criterion == Criterion::One && self.keeps_doubles);
                 let inner = inner
                     .iter()
                     .filter(|value| one || said.insert(value.to_string()))
@@ -243,21 +250,23 @@ impl<'a> Forms<'a> {
             parts.push(Form::Const(value));
         }
         if keys.contains_key("if") {
-            parts.push(Form::Conditional);
+            let inner = ["if", "then", "else"];
+            let inner = inner.map(|key| keys.get(key).map(|inner| self.below(place, inner)));
+            parts.push(Form::Conditional(inner));
         }
         match keys.get("type") {
-            Some(Value::String(name)) => parts.extend(self.typed(place, keys, name)),
+            Some(Value::String(name)) => parts.extend(self.typed(place, keys, name, false)),
             Some(Value::Array(names)) => {
                 let mut forms: Vec<Form<'a>> = Vec::new();
                 for name in names.iter().filter_map(Value::as_str) {
-                    forms.extend(self.typed(place, keys, name));
+                    forms.extend(self.typed(place, keys, name, false));
                 }
                 parts.extend(self.combine(Criterion::Any, forms));
             }
             _ => {
                 for (name, known) in SNIFFED {
                     if known.iter().any(|key| keys.contains_key(*key)) {
-                        parts.extend(self.typed(place, keys, name));
+                        parts.extend(self.typed(place, keys, name, true));
                     }
                 }
             }
@@ -281,15 +290,18 @@ impl<'a> Forms<'a> {
         place: Place<'a>,
         keys: &'a Map<String, Value>,
         name: &str,
+        loose: bool,
     ) -> Option<Form<'a>> {
         let number = |key: &str| keys.get(key).and_then(Value::as_f64);
         Some(match name {
             "string" => Form::Text(Text {
+                loose,
                 min: number("minLength"),
                 max: number("maxLength"),
                 pattern: keys.get("pattern").and_then(Value::as_str),
             }),
             "number" | "integer" => Form::Number(Numbers {
+                loose,
                 integer: name == "integer",
                 min: number("minimum"),
                 max: number("maximum"),
@@ -299,8 +311,8 @@ impl<'a> Forms<'a> {
             }),
             "boolean" => Form::Boolean,
             "null" => Form::Null,
-            "object" => Form::Object(self.object(place, keys)),
-            "array" => Form::List(self.list(place, keys)),
+            "object" => Form::Object(self.object(place, keys, loose)),
+            "array" => Form::List(self.list(place, keys, loose)),
             _ => return None,
         })
     }
@@ -313,7 +325,12 @@ impl<'a> Forms<'a> {
         }
     }
 
-    fn object(&mut self, place: Place<'a>, keys: &'a Map<String, Value>) -> Object<'a> {
+    fn object(
+        &mut self,
+        place: Place<'a>,
+        keys: &'a Map<String, Value>,
+        loose: bool,
+    ) -> Object<'a> {
         let number = |key: &str| keys.get(key).and_then(Value::as_f64);
         let map = |key: &str| {
             keys.get(key)
@@ -338,6 +355,12 @@ impl<'a> Forms<'a> {
             }
         }
         Object {
+            loose,
+            names: keys
+                .get("propertyNames")
+                .map(|value| self.below(place, value)),
+            rest_said: keys.contains_key("additionalProperties"),
+            beside: says_beside(keys),
             properties: map("properties")
                 .map(|(name, value)| (name.as_str(), self.below(place, value)))
                 .collect(),
@@ -367,7 +390,7 @@ impl<'a> Forms<'a> {
         }
     }
 
-    fn list(&mut self, place: Place<'a>, keys: &'a Map<String, Value>) -> List {
+    fn list(&mut self, place: Place<'a>, keys: &'a Map<String, Value>, loose: bool) -> List {
         let number = |key: &str| keys.get(key).and_then(Value::as_f64);
         // 2020-12 has `prefixItems` and `items` for what was `items` and `additionalItems`.
         let (each, rest) = match (keys.get("prefixItems"), keys.get("items")) {
@@ -381,6 +404,10 @@ impl<'a> Forms<'a> {
             _ => None,
         };
         List {
+            loose,
+            contains: keys.get("contains").map(|value| self.below(place, value)),
+            rest_said: rest.is_some(),
+            beside: says_beside(keys),
             all,
             each: each.iter().map(|value| self.below(place, value)).collect(),
             additional: self.members(place, rest),
@@ -394,6 +421,23 @@ impl<'a> Forms<'a> {
             unique: keys.get("uniqueItems") == Some(&Value::Bool(true)),
         }
     }
+}
+
+/// Says whether what `unevaluated…` leaves depends on more than the keys of objects and lists.
+fn says_beside(keys: &Map<String, Value>) -> bool {
+    const OTHERS: &[&str] = &[
+        "$ref",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "if",
+        "dependentSchemas",
+        "contains",
+    ];
+    let unevaluated = ["unevaluatedProperties", "unevaluatedItems"];
+    unevaluated.iter().any(|key| keys.contains_key(*key))
+        && OTHERS.iter().any(|key| keys.contains_key(*key))
 }
 
 /// By which keys a schema without a type is known.
@@ -439,37 +483,3 @@ const SNIFFED: &[(&str, &[&str])] = &[
         ],
     ),
 ];
-
-/// Follows a reference inside its file or to another by a relative path.
-fn resolve<'a>(from: Place<'a>, reference: &str) -> Option<Place<'a>> {
-    let (target, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-    let documents = &from.file.documents;
-    let own_id = documents[from.path].get("$id").and_then(Value::as_str);
-    let path = if target.is_empty() || own_id.is_some_and(|id| id.trim_end_matches('#') == target) {
-        from.path.to_owned()
-    } else {
-        beside(from.path, target)
-    };
-    let (path, root) = documents.get_key_value(&path)?;
-    let value = root.pointer(&percent_decoded(fragment)?)?;
-    Some(Place {
-        value,
-        path,
-        ..from
-    })
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            let value = 16 * digit(rest.next()?)? + digit(rest.next()?)?;
-            bytes.push(u8::try_from(value).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}

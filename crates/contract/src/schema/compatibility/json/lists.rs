@@ -1,5 +1,6 @@
 //! Lists: a schema for all items, schemas for the first ones, and what may follow them.
 
+use super::super::beyond::{CONTAINS_CHANGED, UNEVALUATED_CHANGED};
 use super::form::{Form, Id, List, Members};
 use super::{Comparing, Differences, rules};
 
@@ -37,10 +38,39 @@ impl Comparing<'_> {
         if !before.unique && after.unique {
             self.add_at("uniqueItems", "UNIQUE_ITEMS_ADDED", into);
         }
+        if self.rules.is_ours() {
+            self.contained(before, after, into);
+        }
         let pair = (before.max_contains, after.max_contains);
         self.limit("maxContains", pair, rules::MAX_CONTAINS, into);
         let pair = (before.min_contains, after.min_contains);
         self.limit("minContains", pair, rules::MIN_CONTAINS, into);
+    }
+
+    /// Beyond Confluent: what must be among the items, and how often.
+    fn contained(&mut self, before: &List, after: &List, into: &mut Differences) {
+        let fits = match (before.contains, after.contains) {
+            (_, None) => true,
+            // What no item must keep may be kept by as many as one likes.
+            (None, Some(_)) => after.min_contains == Some(0.0) && after.max_contains.is_none(),
+            (Some(old), Some(new)) => {
+                let least = |list: &List| list.min_contains.unwrap_or(1.0);
+                (least(after) == 0.0 || self.fits(old, new) && least(after) <= least(before))
+                    && (after.max_contains.is_none()
+                        || before.max_contains.is_some() && self.fits(new, old))
+            }
+        };
+        if !fits {
+            self.add_at("contains", CONTAINS_CHANGED, into);
+        }
+        let evaluated = |list: &List| {
+            let (all, contains) = (list.all.is_some(), list.contains.is_some());
+            (all, list.each.len(), list.rest_said, contains)
+        };
+        let left = !self.is_open_ended(after.unevaluated);
+        if after.beside || (left && evaluated(before) != evaluated(after)) {
+            self.add(UNEVALUATED_CHANGED, into);
+        }
     }
 
     fn covering_item(&self, list: &List) -> Option<Id> {

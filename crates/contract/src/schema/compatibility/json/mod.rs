@@ -3,9 +3,12 @@
 //! LENIENT what people mean. Rules and paths are Confluent's; only what is incompatible is kept.
 //! Schemas are first brought into one form (`form.rs`), since JSON Schema says one thing in many ways.
 
+mod alternatives;
+mod apart;
 mod form;
 mod lists;
 mod objects;
+mod place;
 mod rules;
 
 use std::collections::{HashMap, HashSet};
@@ -14,21 +17,25 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::super::json::JsonSchema;
-use super::{Incompatibility, MAX_DEPTH, MAX_REASONS, MAX_STEPS, REQUIRED_NAME_ADDED, TOO_COMPLEX};
+use super::beyond::{ALTERNATIVES_OVERLAP, BEYOND_CONFLUENT, TYPE_ADDED};
+use super::{Incompatibility, MAX_DEPTH, MAX_REASONS, MAX_STEPS, Rules, TOO_COMPLEX};
 use crate::model::CompatibilityPolicy;
-use form::{Criterion, Form, Forms, Id, Members, Numbers, Text};
+use form::{Criterion, Form, Forms, Id, List, Members, Numbers, Object, Text};
 
-/// Alternatives are matched with each other, so this is squared.
-const MAX_ALTERNATIVES: usize = 500;
 /// How often a guess about schemas that contain themselves is made anew.
 const MAX_PASSES: usize = 16;
 
 pub(super) fn unreadable(
     reader: &JsonSchema,
     writer: &JsonSchema,
-    policy: CompatibilityPolicy,
+    rules: Rules,
 ) -> Vec<Incompatibility> {
+    // One text means one thing, also where rules are careful.
+    if reader.pointer == writer.pointer && reader.file.is_same(&writer.file) {
+        return Vec::new();
+    }
     let mut forms = Forms::default();
+    forms.keeps_doubles = rules.is_ours();
     let (Some(original), Some(update)) = (forms.add(writer), forms.add(reader)) else {
         return vec![Incompatibility::too_complex("#/")];
     };
@@ -37,7 +44,7 @@ pub(super) fn unreadable(
     for _ in 0..MAX_PASSES {
         let mut comparing = Comparing {
             forms: &forms,
-            policy,
+            rules,
             known: HashMap::new(),
             open: HashSet::new(),
             seed: &seed,
@@ -107,7 +114,7 @@ impl Differences {
 
 struct Comparing<'f> {
     forms: &'f Forms<'f>,
-    policy: CompatibilityPolicy,
+    rules: Rules,
     known: HashMap<(Id, Id), Found>,
     /// Pairs that are being looked at.
     open: HashSet<(Id, Id)>,
@@ -179,7 +186,12 @@ impl<'f> Comparing<'f> {
     }
 
     fn add(&self, rule: &'static str, into: &mut Differences) {
-        if self.policy == CompatibilityPolicy::Strict || !rules::is_lenient(rule) {
+        let told = match BEYOND_CONFLUENT.contains(&rule) {
+            true => self.rules.is_ours(),
+            false => true,
+        };
+        let strict = self.rules.policy() == CompatibilityPolicy::Strict;
+        if told && (strict || !rules::is_lenient(rule)) {
             let path = into.at.join("/");
             into.push(path, rule);
         }
@@ -201,8 +213,14 @@ impl<'f> Comparing<'f> {
                         return;
                     }
                 } else if *criterion != Criterion::All
-                    && parts.iter().any(|part| self.fits(original, *part))
+                    && let Some(at) = parts.iter().position(|part| self.fits(original, *part))
                 {
+                    let alone = |(other, part): (usize, &Id)| {
+                        other == at || self.are_apart(original, *part)
+                    };
+                    if *criterion == Criterion::One && !parts.iter().enumerate().all(alone) {
+                        self.add(ALTERNATIVES_OVERLAP, into);
+                    }
                     return;
                 }
             }
@@ -218,6 +236,9 @@ impl<'f> Comparing<'f> {
                 }
             }
             _ => {}
+        }
+        if is_loose(before) && !is_loose(after) && !matches!(after, Form::Empty) {
+            self.add(TYPE_ADDED, into);
         }
         match (before, after) {
             (Form::Text(before), Form::Text(after)) => self.texts(before, after, into),
@@ -250,6 +271,9 @@ impl<'f> Comparing<'f> {
             (Form::List(before), Form::List(after)) => self.lists(before, after, into),
             (Form::Opaque(before), Form::Opaque(after)) if before != after => {
                 self.add("TYPE_CHANGED", into);
+            }
+            (Form::Conditional(before), Form::Conditional(after)) => {
+                self.conditions(*before, *after, into);
             }
             (before, after) if std::mem::discriminant(before) == std::mem::discriminant(after) => {}
             // Nothing was written, or anything may be read.
@@ -324,41 +348,6 @@ impl<'f> Comparing<'f> {
         }
     }
 
-    fn combined(&mut self, original: &Form<'_>, update: &Form<'_>, into: &mut Differences) {
-        let (Form::Combined(before, olds), Form::Combined(after, news)) = (original, update) else {
-            return;
-        };
-        let extended = before == after
-            || *after == Criterion::Any
-            || (olds.len() == 1 && news.len() == 1)
-            || (olds.len() == 1 && *after == Criterion::One)
-            || (news.len() == 1 && *before == Criterion::All);
-        if !extended {
-            return self.add("COMBINED_TYPE_CHANGED", into);
-        }
-        if olds.len() > MAX_ALTERNATIVES || news.len() > MAX_ALTERNATIVES {
-            self.steps = 0;
-            return self.add(TOO_COMPLEX, into);
-        }
-        if olds.len() < news.len() && *after == Criterion::All {
-            self.add("PRODUCT_TYPE_EXTENDED", into);
-        } else if olds.len() > news.len() && *before != Criterion::All {
-            self.add("SUM_TYPE_NARROWED", into);
-        }
-        self.spend(olds.len() * news.len());
-        let fitting: Vec<Vec<usize>> = olds
-            .iter()
-            .map(|old| {
-                (0..news.len())
-                    .filter(|new| self.fits(*old, news[*new]))
-                    .collect()
-            })
-            .collect();
-        if matched(&fitting, news.len()) < olds.len().min(news.len()) {
-            self.add("COMBINED_TYPE_SUBSCHEMAS_CHANGED", into);
-        }
-    }
-
     /// Compares what `additionalProperties` or `additionalItems` let in.
     fn members(
         &mut self,
@@ -415,6 +404,16 @@ impl<'f> Comparing<'f> {
     }
 }
 
+fn is_loose(form: &Form<'_>) -> bool {
+    match form {
+        Form::Text(Text { loose, .. })
+        | Form::Number(Numbers { loose, .. })
+        | Form::Object(Object { loose, .. })
+        | Form::List(List { loose, .. }) => *loose,
+        _ => false,
+    }
+}
+
 /// The rules of a limit.
 #[derive(Clone, Copy)]
 struct Limit {
@@ -434,33 +433,4 @@ fn worth(value: &Value) -> String {
 fn is_multiple(number: f64, of: f64) -> bool {
     let quotient = number / of;
     of != 0.0 && quotient.round() >= 1.0 && (quotient - quotient.round()).abs() < 1e-9
-}
-
-/// Counts how many of the left can each have a right of their own (Kuhn's matching).
-fn matched(fitting: &[Vec<usize>], rights: usize) -> usize {
-    fn assign(
-        left: usize,
-        fitting: &[Vec<usize>],
-        taken: &mut [Option<usize>],
-        tried: &mut [bool],
-    ) -> bool {
-        for &right in &fitting[left] {
-            if std::mem::replace(&mut tried[right], true) {
-                continue;
-            }
-            let free = match taken[right] {
-                None => true,
-                Some(other) => assign(other, fitting, taken, tried),
-            };
-            if free {
-                taken[right] = Some(left);
-                return true;
-            }
-        }
-        false
-    }
-    let mut taken = vec![None; rights];
-    (0..fitting.len())
-        .filter(|left| assign(*left, fitting, &mut taken, &mut vec![false; rights]))
-        .count()
 }

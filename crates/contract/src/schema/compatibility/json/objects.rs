@@ -1,8 +1,12 @@
 //! Objects: what is required, which properties came and went under which content model, what they
 //! need beside them, and what else may stand there.
 
+use super::super::beyond::{
+    PATTERN_PROPERTIES_CHANGED, PROPERTY_ADDED_BESIDE_PATTERNS, PROPERTY_NAMES_CHANGED,
+    REQUIRED_DESPITE_DEFAULT, REQUIRED_NAME_ADDED, UNEVALUATED_CHANGED,
+};
 use super::form::{Form, Id, Members, Object};
-use super::{Comparing, Differences, REQUIRED_NAME_ADDED, rules};
+use super::{Comparing, Differences, rules};
 
 impl<'f> Comparing<'f> {
     pub(super) fn objects(
@@ -24,7 +28,11 @@ impl<'f> Comparing<'f> {
                 into.at.pop();
             }
         }
-        self.names_required(before, after, into);
+        if self.rules.is_ours() {
+            self.names_required(before, after, into);
+            self.patterns(before, after, into);
+            self.names(before, after, into);
+        }
         into.at.push("properties".to_owned());
         for (name, old) in before.properties.iter() {
             into.at.push((*name).to_owned());
@@ -71,6 +79,54 @@ impl<'f> Comparing<'f> {
         self.limit("minProperties", pair, rules::MIN_PROPERTIES, into);
     }
 
+    /// Beyond Confluent: what names must look like.
+    fn names(&mut self, before: &Object<'f>, after: &Object<'f>, into: &mut Differences) {
+        let fits = match (before.names, after.names) {
+            (_, None) => true,
+            (None, Some(new)) => matches!(self.form(new), Form::Empty),
+            (Some(old), Some(new)) => self.fits(old, new),
+        };
+        if !fits {
+            self.add_at("propertyNames", PROPERTY_NAMES_CHANGED, into);
+        }
+        let left = !self.is_open_ended(after.unevaluated);
+        if after.beside || (left && before.rest_said && !after.rest_said) {
+            self.add(UNEVALUATED_CHANGED, into);
+        }
+    }
+
+    /// Beyond Confluent: a pattern asks as much as it did, and what it covered is still let in.
+    fn patterns(&mut self, before: &Object<'f>, after: &Object<'f>, into: &mut Differences) {
+        let same = |object: &Object<'f>, pattern: &str| {
+            let mut patterns = object.patterns.iter();
+            patterns
+                .find(|(other, _)| other.as_str() == pattern)
+                .map(|(_, schema)| *schema)
+        };
+        self.spend(before.patterns.len() * after.patterns.len());
+        into.at.push("patternProperties".to_owned());
+        for (pattern, new) in &after.patterns {
+            let fits = match same(before, pattern.as_str()) {
+                Some(old) => self.fits(old, *new),
+                None => matches!(self.form(*new), Form::Empty),
+            };
+            if !fits {
+                self.add_at(pattern.as_str(), PATTERN_PROPERTIES_CHANGED, into);
+            }
+        }
+        for (pattern, old) in &before.patterns {
+            let fits = match (same(after, pattern.as_str()), &after.additional) {
+                (Some(_), _) | (None, Members::Any) => self.is_open_ended(after.unevaluated),
+                (None, Members::Like(rest)) => self.fits(*old, *rest),
+                (None, Members::None) => false,
+            };
+            if !fits && same(after, pattern.as_str()).is_none() {
+                self.add_at(pattern.as_str(), PATTERN_PROPERTIES_CHANGED, into);
+            }
+        }
+        into.at.pop();
+    }
+
     /// Beyond Confluent, whose rules look at required names only where a property has a schema.
     fn names_required(&mut self, before: &Object<'f>, after: &Object<'f>, into: &mut Differences) {
         let mut names: Vec<&str> = after
@@ -80,18 +136,20 @@ impl<'f> Comparing<'f> {
             .collect();
         names.sort_unstable();
         for name in names {
-            let told = match after.properties.get(name) {
-                None => false,
-                Some(new) => {
-                    before.properties.contains_key(name)
-                        || self.forms.has_default(*new)
+            let rule = match after.properties.get(name) {
+                Some(new) if self.forms.has_default(*new) => Some(REQUIRED_DESPITE_DEFAULT),
+                Some(new)
+                    if before.properties.contains_key(name)
                         || !self.is_open(before)
-                        || !matches!(self.form(*new), Form::Empty)
+                        || !matches!(self.form(*new), Form::Empty) =>
+                {
+                    None
                 }
+                _ => Some(REQUIRED_NAME_ADDED),
             };
-            if !told {
+            if let Some(rule) = rule {
                 into.at.push("required".to_owned());
-                self.add_at(name, REQUIRED_NAME_ADDED, into);
+                self.add_at(name, rule, into);
                 into.at.pop();
             }
         }
@@ -143,7 +201,15 @@ impl<'f> Comparing<'f> {
             };
             return self.add(rule, into);
         }
-        if let Some(covering) = self.covering(before, name) {
+        let covering = self.covering(before, name);
+        if covering.is_none()
+            && matches!(before.additional, Members::Any)
+            && self.is_open_ended(before.unevaluated)
+            && !matches!(self.form(new), Form::Empty)
+        {
+            self.add(PROPERTY_ADDED_BESIDE_PATTERNS, into);
+        }
+        if let Some(covering) = covering {
             let mut found = into.branch();
             self.pair(covering, new, &mut found);
             if !found.found.is_empty() {

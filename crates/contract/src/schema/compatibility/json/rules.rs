@@ -1,6 +1,7 @@
 //! The rules by their names in Confluent's registry: which of them LENIENT lets pass, and what each
 //! says in a sentence.
 
+use super::super::beyond;
 use super::Limit;
 
 /// What Confluent's LENIENT adds to the compatible changes.
@@ -16,8 +17,10 @@ const LENIENT: &[&str] = &[
     "UNEVALUATED_PROPERTIES_REMOVED",
 ];
 
+/// What LENIENT lets pass; of our own rules all but one, since people mean what they wrote before.
 pub(super) fn is_lenient(rule: &str) -> bool {
     LENIENT.contains(&rule)
+        || (beyond::BEYOND_CONFLUENT.contains(&rule) && rule != beyond::REQUIRED_NAME_ADDED)
 }
 
 macro_rules! limits {
@@ -62,7 +65,22 @@ pub(super) fn detail(rule: &str) -> &'static str {
         "COMBINED_TYPE_SUBSCHEMAS_CHANGED" => "an alternative has none that it may become",
         "PRODUCT_TYPE_EXTENDED" => "more must hold at once now",
         "SUM_TYPE_NARROWED" => "an alternative is gone",
-        super::REQUIRED_NAME_ADDED => "the name is required now, whatever it holds",
+        beyond::REQUIRED_NAME_ADDED => "the name is required now, whatever it holds",
+        beyond::REQUIRED_DESPITE_DEFAULT => {
+            "the property is required now, and no validator fills in its default"
+        }
+        beyond::TYPE_ADDED => "there is a type now; values of others were let in",
+        beyond::ALTERNATIVES_OVERLAP => "a document may keep two of the alternatives now",
+        beyond::CONDITION_CHANGED => "the condition, or what it asks, is another",
+        beyond::CONTAINS_CHANGED => "the list must contain something else now",
+        beyond::PROPERTY_NAMES_CHANGED => "names must keep a schema that they need not keep before",
+        beyond::PATTERN_PROPERTIES_CHANGED => {
+            "properties whose names match must keep another schema now"
+        }
+        beyond::PROPERTY_ADDED_BESIDE_PATTERNS => {
+            "the property is new, and the object may have held anything under its name"
+        }
+        beyond::UNEVALUATED_CHANGED => "what is left over may be more now, and is not let in",
         "REQUIRED_ATTRIBUTE_ADDED" => "the property is required now, and has no default",
         "REQUIRED_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL"
         | "REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL" => {
