@@ -305,7 +305,7 @@ impl EventContract {
         made.ok()
     }
 
-    fn parse<'e>(&self, event: &'e Event) -> Result<Tree<'e>, Violation> {
+    fn parse<'e>(&'e self, event: &'e Event) -> Result<Tree<'e>, Violation> {
         let on_invalid = self.ingress.on_invalid;
         let Some(data) = &event.data else {
             return Err(self.refuse(

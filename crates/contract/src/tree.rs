@@ -10,6 +10,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
+/// The members of an object, sorted by name, each name once.
+pub(crate) type Members<'t> = Vec<(Cow<'t, str>, Tree<'t>)>;
+
 /// A JSON value that borrows from the text it was read from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Tree<'t> {
@@ -54,6 +57,27 @@ impl<'t> Tree<'t> {
             Self::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
             _ => None,
         }
+    }
+
+    /// Returns a text.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns a whole number of 64 bits.
+    pub(crate) fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => number.as_i64(),
+            _ => None,
+        }
+    }
+
+    /// Says whether it is `null`.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
     }
 
     /// Compares with a value of a schema; numbers by what they mean, `1.0` is `1`.

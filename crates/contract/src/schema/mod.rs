@@ -146,7 +146,7 @@ impl Schema {
     /// Reads data of a media type; absent means JSON. Data in the schema's own encoding comes out
     /// as the JSON form of the same.
     pub(crate) fn read<'d>(
-        &self,
+        &'d self,
         media_type: Option<&str>,
         data: &'d [u8],
     ) -> Result<Tree<'d>, Reason> {
@@ -159,7 +159,7 @@ impl Schema {
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         match self {
             Self::Avro(schema) if is_one_of(essence, avro::MEDIA_TYPES) => {
-                schema.decode(data).map(Tree::from).map_err(problem)
+                schema.decode(data).map_err(problem)
             }
             Self::Protobuf(schema) if is_one_of(essence, protobuf::MEDIA_TYPES) => {
                 schema.decode(data).map(Tree::from).map_err(problem)
@@ -179,8 +179,8 @@ impl Schema {
     pub(crate) fn check(&self, data: &Tree<'_>, into: &mut Reasons) -> Result<(), &SchemaError> {
         match self {
             Self::Json(schema) => schema.check(data, into)?,
-            Self::Avro(schema) => schema.check(&data.to_value(), into),
-            Self::Protobuf(schema) => schema.check(&data.to_value(), into),
+            Self::Avro(schema) => schema.check(data, into),
+            Self::Protobuf(schema) => schema.check(data, into),
         }
         Ok(())
     }

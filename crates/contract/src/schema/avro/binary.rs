@@ -2,16 +2,19 @@
 //! count of values and every length are bounded: blocks of nothing cost no bytes, and a schema that
 //! refers to itself nests as deep as its data says.
 
-use serde_json::{Map, Number, Value};
+use std::borrow::Cow;
+
+use serde_json::Number;
 
 use super::{AvroSchema, Node, NodeId};
+use crate::tree::Tree;
 
 /// As deep as JSON data may be.
 const MAX_DEPTH: usize = 128;
 /// Values that take no bytes, beyond those that do.
 const FREE_VALUES: usize = 1024;
 
-pub(super) fn decode(schema: &AvroSchema, data: &[u8]) -> Result<Value, String> {
+pub(super) fn decode<'a>(schema: &'a AvroSchema, data: &'a [u8]) -> Result<Tree<'a>, String> {
     let mut decoding = Decoding {
         nodes: &schema.file.nodes,
         rest: data,
@@ -31,8 +34,8 @@ struct Decoding<'a> {
     values: usize,
 }
 
-impl Decoding<'_> {
-    fn value(&mut self, node: NodeId, depth: usize) -> Result<Value, String> {
+impl<'a> Decoding<'a> {
+    fn value(&mut self, node: NodeId, depth: usize) -> Result<Tree<'a>, String> {
         if depth > MAX_DEPTH {
             return Err(format!("nests Avro values deeper than {MAX_DEPTH}"));
         }
@@ -42,18 +45,18 @@ impl Decoding<'_> {
             .ok_or("has more Avro values than its bytes warrant")?;
         let nodes = self.nodes;
         Ok(match &nodes[node] {
-            Node::Null => Value::Null,
+            Node::Null => Tree::Null,
             Node::Boolean => match self.take(1)? {
-                [0] => Value::Bool(false),
-                [1] => Value::Bool(true),
+                [0] => Tree::Bool(false),
+                [1] => Tree::Bool(true),
                 _ => return Err("has an Avro boolean that is neither 0 nor 1".to_owned()),
             },
             Node::Int => {
                 let number = self.long()?;
                 let fits = i32::try_from(number).map_err(|_| "has an Avro int beyond 32 bits")?;
-                fits.into()
+                Tree::Number(fits.into())
             }
-            Node::Long => self.long()?.into(),
+            Node::Long => Tree::Number(self.long()?.into()),
             Node::Float => {
                 let bytes = self.array::<4>()?;
                 float(f64::from(f32::from_le_bytes(bytes)))
@@ -64,10 +67,10 @@ impl Decoding<'_> {
                 latin_1(self.take(length)?)
             }
             Node::Fixed { size, .. } => latin_1(self.take(*size)?),
-            Node::String => self.text()?.into(),
+            Node::String => Tree::Text(Cow::Borrowed(self.text()?)),
             Node::Enum(declared) => {
                 let index = self.length_of(declared.symbols.len(), "enum symbol")?;
-                declared.symbols[index].clone().into()
+                Tree::Text(Cow::Borrowed(&declared.symbols[index]))
             }
             Node::Union(branches) => {
                 let index = self.length_of(branches.len(), "union branch")?;
@@ -80,34 +83,36 @@ impl Decoding<'_> {
                         values.push(self.value(*items, depth + 1)?);
                     }
                 }
-                Value::Array(values)
+                Tree::List(values)
             }
             Node::Map(inner) => {
-                let mut entries = Map::new();
+                let mut entries = Vec::new();
                 while let Some(count) = self.block()? {
                     for _ in 0..count {
-                        let key = self.text()?;
-                        let value = self.value(*inner, depth + 1)?;
-                        if entries.insert(key, value).is_some() {
-                            return Err("has a key of an Avro map twice".to_owned());
-                        }
+                        let key = Cow::Borrowed(self.text()?);
+                        entries.push((key, self.value(*inner, depth + 1)?));
                     }
                 }
-                Value::Object(entries)
+                entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+                if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+                    return Err("has a key of an Avro map twice".to_owned());
+                }
+                Tree::Object(entries)
             }
             Node::Record(record) => {
-                let mut entries = Map::new();
-                for field in &record.fields {
+                // They come in the schema's order and stand in that of their names.
+                let mut entries = vec![(Cow::Borrowed(""), Tree::Null); record.fields.len()];
+                for (field, place) in record.fields.iter().zip(&record.places) {
                     let value = self.value(field.node, depth + 1)?;
-                    entries.insert(field.name.clone(), value);
+                    entries[*place] = (Cow::Borrowed(field.name.as_str()), value);
                 }
-                Value::Object(entries)
+                Tree::Object(entries)
             }
             Node::Reference(_) => return Err("has no Avro type".to_owned()),
         })
     }
 
-    fn take(&mut self, length: usize) -> Result<&[u8], String> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
         let (taken, rest) = self
             .rest
             .split_at_checked(length)
@@ -167,17 +172,15 @@ impl Decoding<'_> {
         Ok((count > 0).then_some(count))
     }
 
-    fn text(&mut self) -> Result<String, String> {
+    fn text(&mut self) -> Result<&'a str, String> {
         let length = self.length()?;
         let bytes = self.take(length)?;
-        let text =
-            std::str::from_utf8(bytes).map_err(|_| "has an Avro string that is not UTF-8")?;
-        Ok(text.to_owned())
+        std::str::from_utf8(bytes).map_err(|_| "has an Avro string that is not UTF-8".to_owned())
     }
 }
 
 /// JSON has no infinities; Java's encoder writes them as these strings.
-fn float(number: f64) -> Value {
+fn float(number: f64) -> Tree<'static> {
     Number::from_f64(number).map_or_else(
         || {
             let name = match number {
@@ -185,12 +188,12 @@ fn float(number: f64) -> Value {
                 f64::NEG_INFINITY => "-Infinity",
                 _ => "NaN",
             };
-            Value::from(name)
+            Tree::Text(Cow::Borrowed(name))
         },
-        Value::Number,
+        Tree::Number,
     )
 }
 
-fn latin_1(bytes: &[u8]) -> Value {
-    Value::String(bytes.iter().map(|byte| char::from(*byte)).collect())
+fn latin_1(bytes: &[u8]) -> Tree<'static> {
+    Tree::Text(bytes.iter().map(|byte| char::from(*byte)).collect())
 }

@@ -2,17 +2,16 @@
 //! or as Avro's JSON encoding has it, `{"long": 5}`; a field with a default may be left out; a field
 //! that the record lacks is refused, since no Avro reader would ever see it (`docs/decisions/0005`).
 
-use serde_json::Value;
-
-use super::{AvroSchema, Node, NodeId};
+use super::{AvroSchema, Node, NodeId, Record};
 use crate::check::{Reason, Reasons, push_pointer_name};
+use crate::tree::{Members, Tree, member};
 
 /// Branches of unions in unions multiply; data that is meant comes nowhere near.
 const MAX_STEPS: u32 = 2_000_000;
 /// More symbols are not listed.
 const MAX_LISTED: usize = 8;
 
-pub(super) fn check(schema: &AvroSchema, data: &Value, into: &mut Reasons) {
+pub(super) fn check(schema: &AvroSchema, data: &Tree<'_>, into: &mut Reasons) {
     let mut checking = Checking {
         nodes: &schema.file.nodes,
         steps: MAX_STEPS,
@@ -47,7 +46,7 @@ struct Checking<'a, 'r> {
 }
 
 impl<'a> Checking<'a, '_> {
-    fn fits(&mut self, node: NodeId, value: &Value) -> bool {
+    fn fits(&mut self, node: NodeId, value: &Tree<'_>) -> bool {
         let Some(left) = self.steps.checked_sub(1) else {
             return false;
         };
@@ -55,19 +54,19 @@ impl<'a> Checking<'a, '_> {
         // Values end where their text does, at 128 levels, and each step below takes one.
         let nodes = self.nodes;
         match &nodes[node] {
-            Node::Null => self.demand(value.is_null(), "must be null"),
-            Node::Boolean => self.demand(value.is_boolean(), "must be true or false"),
+            Node::Null => self.demand(matches!(value, Tree::Null), "must be null"),
+            Node::Boolean => self.demand(matches!(value, Tree::Bool(_)), "must be true or false"),
             Node::Int => {
                 let fits = value.as_i64().is_some_and(|n| i32::try_from(n).is_ok());
                 self.demand(fits, "must be a 32-bit integer")
             }
             Node::Long => self.demand(value.as_i64().is_some(), "must be a 64-bit integer"),
             Node::Float | Node::Double => {
-                let fits = value.is_number()
+                let fits = matches!(value, Tree::Number(_))
                     || matches!(value.as_str(), Some("NaN" | "Infinity" | "-Infinity"));
                 self.demand(fits, "must be a number")
             }
-            Node::String => self.demand(value.is_string(), "must be a string"),
+            Node::String => self.demand(matches!(value, Tree::Text(_)), "must be a string"),
             Node::Bytes => {
                 let fits = value.as_str().is_some_and(is_bytes);
                 self.demand(fits, "must be a string of the characters U+0000 to U+00FF")
@@ -86,20 +85,20 @@ impl<'a> Checking<'a, '_> {
                 self.demand_with(fits, "enum", || one_of(&declared.symbols))
             }
             Node::Array(items) => {
-                let Some(values) = value.as_array() else {
+                let Tree::List(values) = value else {
                     return self.demand(false, "must be a list");
                 };
                 let mut fits = true;
+                if self.told.is_none() {
+                    return values.iter().all(|value| self.fits(*items, value));
+                }
                 for (index, value) in values.iter().enumerate() {
                     fits &= self.inside(&index.to_string(), *items, value);
-                    if !fits && self.told.is_none() {
-                        break;
-                    }
                 }
                 fits
             }
             Node::Map(values) => {
-                let Some(entries) = value.as_object() else {
+                let Tree::Object(entries) = value else {
                     return self.demand(false, "must be an object");
                 };
                 let mut fits = true;
@@ -113,38 +112,61 @@ impl<'a> Checking<'a, '_> {
             }
             Node::Union(branches) => self.union(branches, value),
             Node::Record(record) => {
-                let Some(entries) = value.as_object() else {
+                let Tree::Object(entries) = value else {
                     return self.demand(false, "must be an object");
                 };
-                let mut fits = true;
-                for (key, value) in entries {
-                    fits &= match record.by_name.get(key) {
-                        Some(&index) => self.inside(key, record.fields[index].node, value),
-                        None => self.refuse_inside(key, "is no field of this record", "fields"),
-                    };
-                    if !fits && self.told.is_none() {
-                        return false;
-                    }
+                match self.told {
+                    None => self.record_fits(record, entries),
+                    Some(_) => self.record(record, entries),
                 }
-                for field in &record.fields {
-                    if field.default.is_none() && !entries.contains_key(&field.name) {
-                        fits = self.refuse_inside(&field.name, "required", "required");
-                        if self.told.is_none() {
-                            return false;
-                        }
-                    }
-                }
-                fits
             }
             Node::Reference(_) => self.demand(false, "has no type"),
         }
     }
 
-    fn union(&mut self, branches: &'a [NodeId], value: &Value) -> bool {
+    /// Walks the fields and the members side by side: both are in the order of their names.
+    fn record_fits(&mut self, record: &Record, entries: &Members<'_>) -> bool {
+        let mut fields = record.in_order.iter().map(|index| &record.fields[*index]);
+        for (key, value) in entries {
+            let field = loop {
+                match fields.next() {
+                    Some(field) if *field.name == **key => break field,
+                    Some(field) if *field.name < **key && field.default.is_some() => {}
+                    _ => return false,
+                }
+            };
+            if !self.fits(field.node, value) {
+                return false;
+            }
+        }
+        fields.all(|field| field.default.is_some())
+    }
+
+    /// Tells everything that is wrong with a record.
+    fn record(&mut self, record: &Record, entries: &Members<'_>) -> bool {
+        let mut fits = true;
+        for (key, value) in entries {
+            fits &= match record.by_name.get(&**key) {
+                Some(&index) => self.inside(key, record.fields[index].node, value),
+                None => self.refuse_inside(key, "is no field of this record", "fields"),
+            };
+        }
+        for field in &record.fields {
+            if field.default.is_none() && member(entries, &field.name).is_none() {
+                fits = self.refuse_inside(&field.name, "required", "required");
+            }
+        }
+        fits
+    }
+
+    fn union(&mut self, branches: &'a [NodeId], value: &Tree<'_>) -> bool {
         let told = self.told.take();
         let nodes = self.nodes;
-        let tagged = match value.as_object() {
-            Some(entries) if entries.len() == 1 => entries.iter().next(),
+        let tagged = match value {
+            Tree::Object(entries) => match entries.as_slice() {
+                [(tag, inner)] => Some((&**tag, inner)),
+                _ => None,
+            },
             _ => None,
         };
         let mut fits = branches.iter().any(|branch| self.fits(*branch, value));
@@ -174,7 +196,7 @@ impl<'a> Checking<'a, '_> {
         self.demand_with(false, "union", || one_of(&names))
     }
 
-    fn inside(&mut self, name: &str, node: NodeId, value: &Value) -> bool {
+    fn inside(&mut self, name: &str, node: NodeId, value: &Tree<'_>) -> bool {
         if self.told.is_none() {
             return self.fits(node, value);
         }

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::{SchemaError, Sources};
 use crate::check::Reasons;
+use crate::tree::Tree;
 
 /// What the data may be called when it is in Avro's binary encoding.
 pub(crate) const MEDIA_TYPES: &[&str] = &["application/avro", "avro/binary"];
@@ -75,6 +76,32 @@ pub(crate) struct Record {
     pub(crate) name: Name,
     pub(crate) fields: Vec<Field>,
     pub(crate) by_name: HashMap<String, usize>,
+    /// The fields by their names, as the members of a tree are sorted.
+    pub(crate) in_order: Vec<usize>,
+    /// Where each field stands in that order.
+    pub(crate) places: Vec<usize>,
+}
+
+impl Record {
+    fn new(name: Name, fields: Vec<Field>) -> Self {
+        let by_name = fields.iter().enumerate();
+        let by_name = by_name
+            .map(|(index, field)| (field.name.clone(), index))
+            .collect();
+        let mut in_order: Vec<usize> = (0..fields.len()).collect();
+        in_order.sort_unstable_by(|left, right| fields[*left].name.cmp(&fields[*right].name));
+        let mut places = vec![0; fields.len()];
+        for (place, index) in in_order.iter().enumerate() {
+            places[*index] = place;
+        }
+        Self {
+            name,
+            fields,
+            by_name,
+            in_order,
+            places,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -172,11 +199,11 @@ impl AvroSchema {
         Self::at(Arc::new(file), "")
     }
 
-    pub(crate) fn check(&self, data: &Value, into: &mut Reasons) {
+    pub(crate) fn check(&self, data: &Tree<'_>, into: &mut Reasons) {
         json::check(self, data, into);
     }
 
-    pub(crate) fn decode(&self, data: &[u8]) -> Result<Value, String> {
+    pub(crate) fn decode<'a>(&'a self, data: &'a [u8]) -> Result<Tree<'a>, String> {
         binary::decode(self, data)
     }
 }

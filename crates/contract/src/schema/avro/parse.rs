@@ -2,7 +2,7 @@
 //! Declaration», «Names», «Aliases»). Depth and size are bounded, so that whoever walks the arena
 //! along the text's nesting needs no bound of his own; types may still refer to themselves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -276,7 +276,7 @@ impl Parsing {
             return Err(self.language(at, "is a record without `fields`"));
         };
         let mut fields = Vec::with_capacity(written.len());
-        let mut by_name = HashMap::with_capacity(written.len());
+        let mut known = HashSet::with_capacity(written.len());
         for (index, field) in written.iter().enumerate() {
             let at = format!("{at}/fields/{index}");
             let (Value::Object(keys), Some(Value::String(field_name))) = (field, field.get("name"))
@@ -286,7 +286,7 @@ impl Parsing {
             if !is_part(field_name) {
                 return Err(self.language(&at, "has a name that Avro does not allow"));
             }
-            if by_name.insert(field_name.clone(), index).is_some() {
+            if !known.insert(field_name) {
                 return Err(self.language(&at, format!("is a second field `{field_name}`")));
             }
             fields.push(Field {
@@ -296,11 +296,7 @@ impl Parsing {
                 node: self.inner(keys, "type", space, &at, depth)?,
             });
         }
-        self.nodes[node] = Node::Record(Record {
-            name,
-            fields,
-            by_name,
-        });
+        self.nodes[node] = Node::Record(Record::new(name, fields));
         Ok(node)
     }
 

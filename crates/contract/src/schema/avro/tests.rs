@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::super::Sources;
 use super::{AvroFile, AvroSchema};
 use crate::check::Reasons;
+use crate::tree::Tree;
 
 fn schema(text: &Value) -> AvroSchema {
     AvroSchema::parse("s.avsc", &text.to_string()).unwrap()
@@ -14,7 +15,7 @@ fn refused(text: &str) -> String {
 
 fn verdict(schema: &AvroSchema, data: &Value) -> String {
     let mut reasons = Reasons::default();
-    schema.check(data, &mut reasons);
+    schema.check(&Tree::from(data.clone()), &mut reasons);
     reasons.to_string()
 }
 
@@ -109,7 +110,8 @@ fn json_data_is_checked_as_people_write_it_and_as_avro_does() {
 #[test]
 fn binary_data_is_read_as_the_specification_has_it() {
     let check = |text: Value, bytes: &[u8], expected: Result<Value, &str>| {
-        let found = schema(&text).decode(bytes);
+        let schema = schema(&text);
+        let found = schema.decode(bytes).map(|data| data.to_value());
         assert_eq!(found, expected.map_err(str::to_owned), "{text}");
     };
     for (number, bytes) in [
@@ -204,7 +206,7 @@ fn binary_data_is_read_as_the_specification_has_it() {
 fn what_is_read_from_binary_fits_its_schema() {
     let order = order();
     let bytes = b"\x02a\x02\x06\x00\x02\x02n\x04\x08\x02\x00\xff\x00";
-    let data = order.decode(bytes).unwrap();
+    let data = order.decode(bytes).unwrap().to_value();
     assert_eq!(
         data,
         json!({"id": "a", "lines": [{"count": 3}], "note": "n", "paid": {"count": 4},

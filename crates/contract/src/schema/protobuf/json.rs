@@ -2,18 +2,17 @@
 //! guide), with one name a field: its JSON name, so that paths of contracts mean one thing. Every
 //! mistake is told with its place. Nothing is converted, so nothing is allocated for good data.
 
-use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Syntax};
-use serde_json::Value;
-
 use crate::check::{Reason, Reasons, push_pointer_name};
 use crate::event::timestamp_ms;
+use crate::tree::{Members, Tree, member};
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Syntax};
 
 /// Protobuf's own readers stop here.
 const MAX_DEPTH: usize = 100;
 /// Ten thousand years, as `google.protobuf.Duration` has them.
 const MAX_DURATION_S: i64 = 315_576_000_000;
 
-pub(super) fn check(message: &MessageDescriptor, data: &Value, into: &mut Reasons) {
+pub(super) fn check(message: &MessageDescriptor, data: &Tree<'_>, into: &mut Reasons) {
     let mut checking = Checking {
         into,
         at: String::from("#/data"),
@@ -27,7 +26,7 @@ struct Checking<'r> {
 }
 
 impl Checking<'_> {
-    fn message(&mut self, message: &MessageDescriptor, value: &Value, depth: usize) {
+    fn message(&mut self, message: &MessageDescriptor, value: &Tree<'_>, depth: usize) {
         if depth > MAX_DEPTH {
             let detail = format!("nests messages deeper than {MAX_DEPTH}");
             return self.refuse("depth", detail);
@@ -37,7 +36,7 @@ impl Checking<'_> {
         {
             return;
         }
-        let Value::Object(entries) = value else {
+        let Tree::Object(entries) = value else {
             return self.refuse("type", "must be an object");
         };
         for (key, value) in entries {
@@ -61,7 +60,7 @@ impl Checking<'_> {
             self.at.truncate(length);
         }
         for field in message.fields().filter(FieldDescriptor::is_required) {
-            if entries.get(field.json_name()).is_none_or(Value::is_null) {
+            if member(entries, field.json_name()).is_none_or(Tree::is_null) {
                 let length = self.at.len();
                 push_pointer_name(&mut self.at, field.json_name());
                 self.refuse("required", "required");
@@ -71,15 +70,13 @@ impl Checking<'_> {
     }
 
     /// Refuses a second member of a oneof, at the later of the two.
-    fn oneof(&mut self, field: &FieldDescriptor, entries: &serde_json::Map<String, Value>) {
+    fn oneof(&mut self, field: &FieldDescriptor, entries: &Members<'_>) {
         let Some(oneof) = field.containing_oneof() else {
             return;
         };
         let lower = |other: &FieldDescriptor| other.number() < field.number();
         let given = |other: &FieldDescriptor| {
-            entries
-                .get(other.json_name())
-                .is_some_and(|value| !value.is_null())
+            member(entries, other.json_name()).is_some_and(|value| !value.is_null())
         };
         if let Some(other) = oneof.fields().find(|other| lower(other) && given(other)) {
             let detail = format!(
@@ -91,9 +88,9 @@ impl Checking<'_> {
         }
     }
 
-    fn field(&mut self, field: &FieldDescriptor, value: &Value, depth: usize) {
+    fn field(&mut self, field: &FieldDescriptor, value: &Tree<'_>, depth: usize) {
         if field.is_list() {
-            let Value::Array(values) = value else {
+            let Tree::List(values) = value else {
                 return self.refuse("type", "must be a list");
             };
             for (index, value) in values.iter().enumerate() {
@@ -102,7 +99,7 @@ impl Checking<'_> {
         } else if let Kind::Message(entry) = field.kind()
             && field.is_map()
         {
-            let Value::Object(entries) = value else {
+            let Tree::Object(entries) = value else {
                 return self.refuse("type", "must be an object");
             };
             let (key_kind, kind) = (
@@ -123,19 +120,19 @@ impl Checking<'_> {
         }
     }
 
-    fn inside(&mut self, name: &str, kind: &Kind, value: &Value, depth: usize) {
+    fn inside(&mut self, name: &str, kind: &Kind, value: &Tree<'_>, depth: usize) {
         let length = self.at.len();
         push_pointer_name(&mut self.at, name);
         self.value(kind, value, depth);
         self.at.truncate(length);
     }
 
-    fn value(&mut self, kind: &Kind, value: &Value, depth: usize) {
+    fn value(&mut self, kind: &Kind, value: &Tree<'_>, depth: usize) {
         match kind {
             Kind::Message(inner) => self.message(inner, value, depth + 1),
             Kind::Enum(declared) => self.enumeration(declared, value),
-            Kind::Bool => self.demand(value.is_boolean(), "must be true or false"),
-            Kind::String => self.demand(value.is_string(), "must be a string"),
+            Kind::Bool => self.demand(matches!(value, Tree::Bool(_)), "must be true or false"),
+            Kind::String => self.demand(matches!(value, Tree::Text(_)), "must be a string"),
             Kind::Bytes => {
                 self.demand(value.as_str().is_some_and(is_base64), "must be base64");
             }
@@ -161,12 +158,12 @@ impl Checking<'_> {
         }
     }
 
-    fn enumeration(&mut self, declared: &EnumDescriptor, value: &Value) {
+    fn enumeration(&mut self, declared: &EnumDescriptor, value: &Tree<'_>) {
         if declared.full_name() == "google.protobuf.NullValue" && value.is_null() {
             return;
         }
         let fits = match value {
-            Value::String(name) => declared.get_value_by_name(name).is_some(),
+            Tree::Text(name) => declared.get_value_by_name(name).is_some(),
             _ => integer(value).is_some_and(|number| {
                 // proto3's enums are open: a newer sender may know more.
                 let open = declared.parent_file().syntax() == Syntax::Proto3;
@@ -193,7 +190,7 @@ impl Checking<'_> {
         &mut self,
         name: &str,
         message: &MessageDescriptor,
-        value: &Value,
+        value: &Tree<'_>,
         depth: usize,
     ) -> bool {
         match name {
@@ -205,13 +202,13 @@ impl Checking<'_> {
                 let fits = value.as_str().is_some_and(is_duration);
                 self.demand(fits, "must be a duration in seconds such as `1.5s`");
             }
-            "FieldMask" => self.demand(value.is_string(), "must be a string"),
-            "Struct" => self.demand(value.is_object(), "must be an object"),
-            "ListValue" => self.demand(value.is_array(), "must be a list"),
+            "FieldMask" => self.demand(matches!(value, Tree::Text(_)), "must be a string"),
+            "Struct" => self.demand(matches!(value, Tree::Object(_)), "must be an object"),
+            "ListValue" => self.demand(matches!(value, Tree::List(_)), "must be a list"),
             "Value" => {}
             // What it holds is declared in a schema that is not at hand.
             "Any" => {
-                let fits = value.get("@type").is_some_and(Value::is_string);
+                let fits = matches!(value.get("@type"), Some(Tree::Text(_)));
                 self.demand(fits, "must be an object with `@type`");
             }
             "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value"
@@ -238,10 +235,10 @@ impl Checking<'_> {
 }
 
 /// Reads an integer from a number, also one written `1e3`, or from a string of one.
-fn integer(value: &Value) -> Option<i128> {
+fn integer(value: &Tree<'_>) -> Option<i128> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
-        Value::Number(number) => number
+        Tree::Number(number) => number
             .as_i64()
             .map(i128::from)
             .or_else(|| number.as_u64().map(i128::from))
@@ -251,16 +248,16 @@ fn integer(value: &Value) -> Option<i128> {
                 #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
                 whole.then_some(float as i128)
             }),
-        Value::String(text) if text.len() <= 20 => text.parse().ok(),
+        Tree::Text(text) if text.len() <= 20 => text.parse().ok(),
         _ => None,
     }
 }
 
-fn is_number(value: &Value) -> bool {
+fn is_number(value: &Tree<'_>) -> bool {
     match value {
-        Value::Number(_) => true,
-        Value::String(text) => {
-            matches!(text.as_str(), "NaN" | "Infinity" | "-Infinity")
+        Tree::Number(_) => true,
+        Tree::Text(text) => {
+            matches!(&**text, "NaN" | "Infinity" | "-Infinity")
                 || text.parse::<f64>().is_ok_and(f64::is_finite)
         }
         _ => false,

@@ -19,10 +19,10 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions, Value as Field,
 };
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
-use serde_json::Value;
 
 use super::{SchemaError, Sources, beside};
 use crate::check::Reasons;
+use crate::tree::Tree;
 
 /// What the data may be called when it is in Protobuf's binary encoding.
 pub(crate) const MEDIA_TYPES: &[&str] = &[
@@ -196,12 +196,12 @@ impl ProtobufSchema {
         left == right
     }
 
-    pub(crate) fn check(&self, data: &Value, into: &mut Reasons) {
+    pub(crate) fn check(&self, data: &Tree<'_>, into: &mut Reasons) {
         json::check(&self.message, data, into);
     }
 
     /// Reads the binary encoding. The decoder bounds nesting at 100.
-    pub(crate) fn decode(&self, data: &[u8]) -> Result<Value, String> {
+    pub(crate) fn decode(&self, data: &[u8]) -> Result<Tree<'static>, String> {
         let message = DynamicMessage::decode(self.message.clone(), data)
             .map_err(|_| format!("is no Protobuf message `{}`", self.message.full_name()))?;
         if let Some(number) = unknown_field(&message) {
@@ -210,6 +210,7 @@ impl ProtobufSchema {
         let options = SerializeOptions::new();
         message
             .serialize_with_options(serde_json::value::Serializer, &options)
+            .map(Tree::from)
             .map_err(|_| "has no JSON form".to_owned())
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::Sources;
 use super::{ProtobufFile, ProtobufSchema};
 use crate::check::Reasons;
+use crate::tree::Tree;
 
 const ORDER: &str = r#"
 syntax = "proto3";
@@ -36,7 +37,7 @@ enum State { OPEN = 0; DONE = 1; }
 
 fn verdict(schema: &ProtobufSchema, data: &Value) -> String {
     let mut reasons = Reasons::default();
-    schema.check(data, &mut reasons);
+    schema.check(&Tree::from(data.clone()), &mut reasons);
     reasons.to_string()
 }
 
@@ -157,7 +158,7 @@ fn proto2_has_required_fields_and_closed_enums() {
     );
     // In binary too.
     assert_eq!(
-        verdict(&schema, &schema.decode(b"").unwrap()),
+        verdict(&schema, &schema.decode(b"").unwrap().to_value()),
         "#/data/id required (schema:required)"
     );
 }
@@ -167,7 +168,8 @@ fn binary_data_becomes_its_json_form() {
     let order = ProtobufSchema::parse("order.proto", ORDER).unwrap();
     let data = order
         .decode(b"\x0a\x01a\x10\x05\x18\x07\x22\x03\x0a\x01x\x30\x01")
-        .unwrap();
+        .unwrap()
+        .to_value();
     let expected =
         json!({"orderId": "a", "count": 5, "total": "7", "lines": [{"sku": "x"}], "state": "DONE"});
     assert_eq!(data, expected);
