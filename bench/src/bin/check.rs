@@ -15,7 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tidegate_bench::orders::{BODY_BYTES, EVENT_SOURCE, Orders};
-use tidegate_contract::{EventContract, Event, load};
+use tidegate_contract::{Event, EventContract, load};
 
 /// So many that no branch predictor knows them all, and that they stay near the processor.
 const BODIES: u64 = 256;
@@ -161,7 +161,9 @@ fn family(name: &str, key: &str, bodies: &[Vec<u8>]) -> Result<Vec<Target>> {
         };
         let events: Vec<Event> = encoded.into_iter().map(event).collect();
         for event in &events {
-            contract.check(event, RECEIVED_AT_MS).with_context(|| format!("{row}, {target}"))?;
+            contract
+                .check(event, RECEIVED_AT_MS)
+                .with_context(|| format!("{row}, {target}"))?;
         }
         targets.push(Target {
             row: row.clone(),
@@ -225,7 +227,8 @@ fn readings() -> Vec<Vec<u8>> {
             let metric = ["temperature", "humidity", "pressure", "co2"][random.usize(..4)];
             let value = f64::from(random.i32(-4_000..110_000)) / 100.0;
             let at = 1_767_225_600 + random.u32(..86_400);
-            let mut reading = json!({"metric": metric, "value": value, "at": at, "ok": random.bool()});
+            let mut reading =
+                json!({"metric": metric, "value": value, "at": at, "ok": random.bool()});
             if random.bool() {
                 reading["raw"] = json!(random.u16(..));
             }

@@ -35,7 +35,14 @@ pub(crate) fn check(places: &Places, samples: &mut Samples, effort: Effort) -> R
         .args(["--repeat", &effort.repeat.to_string()]);
     let printed = output_of(&mut program, Duration::from_secs(300), &places.work)?;
     let measured: Vec<Measured> = serde_json::from_str(&printed)?;
-    for Measured { row, target, repetition, cpu_us, bytes } in measured {
+    for Measured {
+        row,
+        target,
+        repetition,
+        cpu_us,
+        bytes,
+    } in measured
+    {
         let mut sample = Sample::new(&row, &target, repetition);
         sample.set("cpu_us", cpu_us);
         sample.set("bytes", bytes);
@@ -50,7 +57,10 @@ pub(crate) fn check(places: &Places, samples: &mut Samples, effort: Effort) -> R
 /// Holds a set of contracts against another in which each schema has one property more.
 fn command(places: &Places, repetition: u32) -> Result<Sample> {
     let folders = ["old", "new"].map(|name| places.work.join(format!("contracts-{name}")));
-    for (folder, property) in folders.iter().zip(["", ", \"more\": {\"type\": \"string\"}"]) {
+    for (folder, property) in folders
+        .iter()
+        .zip(["", ", \"more\": {\"type\": \"string\"}"])
+    {
         write_set(folder, property)?;
     }
     settle();

@@ -18,7 +18,7 @@ const TYPES: [&str; 7] = [
     "string", "integer", "number", "object", "array", "boolean", "null",
 ];
 /// Each with a text that matches it.
-const PATTERNS: [(&str, &str); 4] = [("^a", "ab"), ("b$", "ab"), ("^[ab]{2}$", "ba"), ("c", "c")];
+const PATTERNS: [(&str, &str); 4] = [("^a", "ab"), ("b$", "ab"), ("^[ab]{2}$", "bb"), ("c", "c")];
 const DEPTH: usize = 3;
 
 impl Language for Json {
