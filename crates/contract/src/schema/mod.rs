@@ -162,7 +162,7 @@ impl Schema {
                 schema.decode(data).map_err(problem)
             }
             Self::Protobuf(schema) if is_one_of(essence, protobuf::MEDIA_TYPES) => {
-                schema.decode(data).map(Tree::from).map_err(problem)
+                schema.decode(data).map_err(problem)
             }
             _ => {
                 let detail = match self {

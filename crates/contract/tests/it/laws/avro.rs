@@ -2,7 +2,7 @@
 //! `apache-avro` and resolved to the reader's by it.
 //!
 //! Left out is what that library resolves otherwise than Java (`docs/decisions/0006`): aliases, and named
-//! types whose first place moves. Bytes are text, since a string may be read from them.
+//! types whose first place moves, and defaults of other branches than the first. Bytes are text, since a string may be read from them.
 
 use std::collections::HashMap;
 
@@ -39,6 +39,7 @@ impl Language for Avro {
         if let Some(found) = text.pointer_mut(&place) {
             edit(found, choices, &place);
         }
+        first_branch_defaults(text);
     }
 
     fn parse(text: &Value) -> Option<(Schema, apache_avro::Schema)> {
@@ -157,6 +158,29 @@ fn default_of(schema: &Value) -> Option<Value> {
             _ => return None,
         },
     })
+}
+
+/// Avro 1.12 lets a union's default be of any branch; `apache-avro` reads it as the first.
+fn first_branch_defaults(schema: &mut Value) {
+    match schema {
+        Value::Array(branches) => branches.iter_mut().for_each(first_branch_defaults),
+        Value::Object(keys) => {
+            if let Some(Value::Array(branches)) = keys.get("type")
+                && keys.contains_key("default")
+                && default_of(&branches[0]).as_ref() != keys.get("default")
+            {
+                keys.shift_remove("default");
+            }
+            for name in ["type", "items", "values"] {
+                keys.get_mut(name)
+                    .into_iter()
+                    .for_each(first_branch_defaults);
+            }
+            let fields = keys.get_mut("fields").and_then(Value::as_array_mut);
+            fields.into_iter().flatten().for_each(first_branch_defaults);
+        }
+        _ => {}
+    }
 }
 
 fn collect(schema: &Value, at: String, into: &mut Vec<String>) {
