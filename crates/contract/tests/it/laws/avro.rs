@@ -1,8 +1,10 @@
 //! Avro schemas, edits as people make them, and data: encoded with the writer's schema by
 //! `apache-avro` and resolved to the reader's by it.
 //!
-//! Left out is what that library resolves otherwise than Java (`docs/decisions/0006`): aliases, and named
-//! types whose first place moves, and defaults of other branches than the first. Bytes are text, since a string may be read from them.
+//! Left out is what that library resolves otherwise than Java (`docs/decisions/0006`): aliases, named types
+//! whose first place moves, defaults of other branches than the first, and records that hold themselves,
+//! for which it may recurse without end (0.22.0). `avro_java.rs` has all of them. Bytes are text, since a
+//! string may be read from them.
 
 use std::collections::HashMap;
 
@@ -121,11 +123,7 @@ fn record(name: &str, choices: &mut Choices, depth: usize) -> Value {
 }
 
 fn field(record: &str, name: &str, choices: &mut Choices, depth: usize) -> Value {
-    let kind = match choices.below(8) {
-        // Perhaps a tree: the field leads to its own record.
-        7 => json!(["null", record]),
-        _ => schema(&format!("{record}{name}"), choices, depth),
-    };
+    let kind = schema(&format!("{record}{name}"), choices, depth);
     let mut field = json!({"name": name, "type": kind});
     if choices.once_in(2) {
         set_default(&mut field);
