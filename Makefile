@@ -1,6 +1,6 @@
 # The menu. `make` lists it. Every target is a line or two of cargo, npm or a script; CI runs the same ones (.ci/run).
 SHELL := bash
-SCRIPTS := .ci/run bench/profile bench/ready bench/run fuzz/run tools/go tools/kafka tools/setup tools/tour tests/clients/run tests/clients/with-tidegate tests/avro-compat/run $(wildcard tests/clients/*.sh)
+SCRIPTS := .ci/run bench/profile bench/ready bench/run fuzz/run tools/go tools/kafka tools/setup tools/tour tests/clients/run tests/clients/with-tidegate tests/clients/java/registry tests/avro-compat/run $(wildcard tests/clients/*.sh)
 
 .PHONY: help setup check format lint test sim torture bench fuzz demo docs
 
