@@ -9,6 +9,7 @@ mod ids;
 mod records;
 mod references;
 mod settings;
+mod traps;
 mod verdicts;
 mod versions;
 
