@@ -26,7 +26,7 @@ lint: format ## every lint that CI runs
 test: ## all tests: Rust, the demo's input, and unmodified Kafka clients against the binary
 	tools/setup build demo clients
 	cargo test --workspace --locked
-	cargo test -p tidegate-contract --locked --test it -- --ignored avro_java
+	cargo test -p tidegate-contract -p tidegate-gateway --locked --test it -- --ignored avro_java
 	npm test --silent --prefix examples/github-webhooks
 	cargo build --locked && tests/clients/with-tidegate tests/clients/run
 
