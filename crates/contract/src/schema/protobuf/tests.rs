@@ -489,3 +489,21 @@ fn a_text_that_cannot_be_written_anew_stays() {
         assert_eq!(formatted.as_deref(), Some(text));
     }
 }
+
+/// It reads texts that the compiler has taken; what comes instead must not break it either.
+#[test]
+fn any_text_is_read_to_its_end() {
+    let deep = "message A { ".repeat(10_000);
+    assert_eq!(super::format::format(&deep, None), None);
+    let text = format!("{ORDER} /* é */ // '\n message \"x\\t' 'y' é [ ( - {{ 0x .");
+    for (at, _) in text.char_indices() {
+        for cut in [&text[..at], &text[at..]] {
+            let Some(written) = super::format::format(cut, None) else {
+                continue;
+            };
+            // What was written is read again, and written so.
+            let again = super::format::format(&written, None);
+            assert_eq!(again.as_ref(), Some(&written), "{cut}");
+        }
+    }
+}
