@@ -116,6 +116,9 @@ async fn method_not_allowed(
 }
 
 async fn get_metrics(State(gateway): State<Arc<Gateway>>) -> Response<Body> {
+    let schemas = gateway.registry.table();
+    let (subjects, ids) = schemas.counts();
+    gateway.metrics.schemas.hold(subjects, ids, schemas.bytes());
     let text = gateway.metrics.encode(gateway.inflight.bytes());
     (
         [(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))],

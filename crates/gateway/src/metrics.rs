@@ -35,6 +35,17 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RouteLabel {
+    route: String,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct CodeLabel {
+    code: u32,
+}
+
 /// What became of the events of one contract.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneCounters {
@@ -58,6 +69,91 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
     inflight_bytes: Gauge,
+    pub(crate) schemas: SchemaMetrics,
+}
+
+/// What the schema registry's door does, and what is behind it.
+#[derive(Default)]
+pub(crate) struct SchemaMetrics {
+    requests: Family<RouteLabel, Counter>,
+    refused: Family<CodeLabel, Counter>,
+    seconds: RequestSeconds,
+    subjects: Gauge,
+    schemas: Gauge,
+    bytes: Gauge,
+}
+
+#[derive(Clone)]
+struct RequestSeconds(Histogram);
+
+impl Default for RequestSeconds {
+    fn default() -> Self {
+        Self(Histogram::new(APPEND_SECONDS))
+    }
+}
+
+impl SchemaMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "registry_requests",
+            "Requests to the schema registry, by route and class of status",
+            self.requests.clone(),
+        );
+        registry.register(
+            "registry_refused",
+            "Requests that the schema registry refused, by error code (409: incompatible, 42201: invalid schema)",
+            self.refused.clone(),
+        );
+        registry.register_with_unit(
+            "registry_request_duration",
+            "Time from a request to the schema registry to its answer",
+            Unit::Seconds,
+            self.seconds.0.clone(),
+        );
+        registry.register(
+            "registry_subjects",
+            "Subjects of the schema registry, softly deleted ones too",
+            self.subjects.clone(),
+        );
+        registry.register(
+            "registry_schemas",
+            "Schemas with an id of their own",
+            self.schemas.clone(),
+        );
+        registry.register_with_unit(
+            "registry_texts",
+            "Texts of all schema versions in memory",
+            Unit::Bytes,
+            self.bytes.clone(),
+        );
+    }
+
+    /// Counts one answer: to a route by its method and shape, with an error's code if it is one.
+    pub(crate) fn count(&self, route: String, status: u16, code: Option<u32>, seconds: f64) {
+        let status = match status {
+            200..300 => "2xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        self.requests
+            .get_or_create(&RouteLabel { route, status })
+            .inc();
+        if let Some(code) = code {
+            self.refused.get_or_create(&CodeLabel { code }).inc();
+        }
+        self.seconds.0.observe(seconds);
+    }
+
+    /// Notes what the registry holds.
+    pub(crate) fn hold(&self, subjects: usize, schemas: usize, bytes: usize) {
+        for (gauge, value) in [
+            (&self.subjects, subjects),
+            (&self.schemas, schemas),
+            (&self.bytes, bytes),
+        ] {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
 }
 
 impl Metrics {
@@ -75,6 +171,7 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             inflight_bytes: Gauge::default(),
+            schemas: SchemaMetrics::default(),
             registry: Registry::default(),
         };
         let add = &mut registry;
@@ -130,6 +227,7 @@ impl Metrics {
             Unit::Bytes,
             metrics.inflight_bytes.clone(),
         );
+        metrics.schemas.register(add);
         Self {
             registry,
             ..metrics

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,6 +18,7 @@ var registryScenarios = []scenario{
 	{"registry: register, look up, references, delete", registerSchemas},
 	{"registry: errors by their codes", refuseSchemas},
 	{"registry: produce and consume with ids", produceWithIDs},
+	{"registry: old and new records in one topic", evolve},
 }
 
 const (
@@ -130,21 +132,102 @@ func produceWithIDs(ctx context.Context, _ *kadm.Client) error {
 	if err := kafka.ProduceSync(ctx, &kgo.Record{Value: value}).FirstErr(); err != nil {
 		return err
 	}
-	for {
+	found, err := poll(ctx, kafka, 1)
+	if err != nil {
+		return err
+	}
+	var read record
+	if err := serde.Decode(found[0].Value, &read); err != nil || read.ID != 7 {
+		return fmt.Errorf("read %v: %w", read, err)
+	}
+	id, _, err := serde.DecodeID(found[0].Value)
+	if err != nil || id != created.ID {
+		return fmt.Errorf("id %d, not %d: %w", id, created.ID, err)
+	}
+	return nil
+}
+
+// poll waits for the first records.
+func poll(ctx context.Context, kafka *kgo.Client, count int) ([]*kgo.Record, error) {
+	var found []*kgo.Record
+	for len(found) < count {
 		fetched := kafka.PollFetches(ctx)
 		if err := fetched.Err(); err != nil {
+			return nil, err
+		}
+		found = append(found, fetched.Records()...)
+	}
+	return found, nil
+}
+
+// evolve writes by two versions of a schema, and reads each record by the type of its id.
+func evolve(ctx context.Context, _ *kadm.Client) error {
+	type first struct {
+		ID int `json:"id"`
+	}
+	type second struct {
+		ID   int    `json:"id"`
+		Name string `json:"name"`
+	}
+	client, err := registry()
+	if err != nil {
+		return err
+	}
+	topic := "go-evolution-" + run
+	subject := topic + "-value"
+	closed := `{"type":"object","properties":{%s},"additionalProperties":false}`
+	var serde sr.Serde
+	for at, check := range []struct {
+		properties string
+		value      any
+	}{
+		{`"id":{"type":"integer"}`, first{}},
+		{`"id":{"type":"integer"},"name":{"type":"string"}`, second{}},
+	} {
+		schema := sr.Schema{Type: sr.TypeJSON, Schema: fmt.Sprintf(closed, check.properties)}
+		created, err := client.CreateSchema(ctx, subject, schema)
+		if err != nil || created.Version != at+1 {
+			return fmt.Errorf("created %v: %w", created, err)
+		}
+		serde.Register(created.ID, check.value, sr.EncodeFn(json.Marshal), sr.DecodeFn(json.Unmarshal), sr.GenerateFn(func() any {
+			if at == 0 {
+				return new(first)
+			}
+			return new(second)
+		}))
+	}
+	narrow := sr.Schema{Type: sr.TypeJSON, Schema: fmt.Sprintf(closed, `"id":{"type":"integer"}`) + " "}
+	broken := sr.Schema{Type: sr.TypeJSON, Schema: fmt.Sprintf(closed, `"id":{"type":"string"}`)}
+	var refusal *sr.ResponseError
+	if _, err := client.CreateSchema(ctx, subject, broken); !errors.As(err, &refusal) || refusal.ErrorCode != 409 ||
+		!strings.Contains(refusal.Message, "TYPE_CHANGED") || !strings.Contains(refusal.Message, "#/properties/id") {
+		return fmt.Errorf("a change of type: %w", err)
+	}
+	if known, err := client.LookupSchema(ctx, subject, narrow); err != nil || known.Version != 1 {
+		return fmt.Errorf("looked up %v: %w", known, err)
+	}
+	kafka, err := connect(kgo.ConsumeTopics(topic), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic(topic))
+	if err != nil {
+		return err
+	}
+	defer kafka.Close()
+	for _, value := range []any{first{ID: 1}, second{ID: 2, Name: "n"}} {
+		record := &kgo.Record{Key: []byte("k"), Value: serde.MustEncode(value)}
+		if err := kafka.ProduceSync(ctx, record).FirstErr(); err != nil {
 			return err
 		}
-		for _, found := range fetched.Records() {
-			var read record
-			if err := serde.Decode(found.Value, &read); err != nil || read.ID != 7 {
-				return fmt.Errorf("read %v: %w", read, err)
-			}
-			id, _, err := serde.DecodeID(found.Value)
-			if err != nil || id != created.ID {
-				return fmt.Errorf("id %d, not %d: %w", id, created.ID, err)
-			}
-			return nil
-		}
 	}
+	found, err := poll(ctx, kafka, 2)
+	if err != nil {
+		return err
+	}
+	old, err := serde.DecodeNew(found[0].Value)
+	if one, is := old.(*first); err != nil || !is || one.ID != 1 {
+		return fmt.Errorf("read %v: %w", old, err)
+	}
+	later, err := serde.DecodeNew(found[1].Value)
+	if one, is := later.(*second); err != nil || !is || *one != (second{2, "n"}) {
+		return fmt.Errorf("read %v: %w", later, err)
+	}
+	return nil
 }

@@ -1,17 +1,11 @@
 // KafkaJS with @kafkajs/confluent-schema-registry: Avro and JSON Schema through registry and log.
 // One line a scenario: `ok - NAME`, or `not ok - NAME: REASON`.
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import registries from "@kafkajs/confluent-schema-registry";
-import { Kafka, logLevel } from "kafkajs";
+import { end, host, read, run, scenario, send } from "./shared.mjs";
 
 const { COMPATIBILITY, SchemaRegistry, SchemaType } = registries;
-const LIMIT_MS = 30_000;
-// Fresh names, so that a run does not see what an earlier one left.
-const run = randomBytes(4).toString("hex");
-const host = `http://${process.env.REGISTRY}`;
 const registry = new SchemaRegistry({ host, retry: { retries: 0 } });
-const kafka = new Kafka({ clientId: "tests", brokers: [process.env.BOOTSTRAP], logLevel: logLevel.ERROR });
 
 const USER = {
   type: "record",
@@ -20,42 +14,12 @@ const USER = {
   fields: [{ name: "id", type: "long" }, { name: "name", type: ["null", "string"], default: null }],
 };
 
-let failed = false;
-async function scenario(name, body) {
-  const began = Date.now();
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done after ${LIMIT_MS} ms`)), LIMIT_MS);
-  });
-  try {
-    await Promise.race([body(), late]);
-    console.log(`ok - ${name} (${Date.now() - began} ms)`);
-  } catch (reason) {
-    failed = true;
-    console.log(`not ok - ${name}: ${String(reason.message ?? reason).split("\n")[0]}`);
-    console.error(reason);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** Sends encoded values and resolves with what a consumer decodes. */
 async function throughTheLog(topic, id, values) {
-  const producer = kafka.producer();
-  await producer.connect();
-  const messages = await Promise.all(values.map(async (value) => ({ value: await registry.encode(id, value) })));
-  await producer.send({ topic, messages });
-  await producer.disconnect();
+  await send(topic, await Promise.all(values.map(async (value) => ({ value: await registry.encode(id, value) }))));
   // Another client, which has to ask for the schema.
   const reader = new SchemaRegistry({ host });
-  const consumer = kafka.consumer({ groupId: topic, maxWaitTimeInMs: 100 });
-  await consumer.connect();
-  await consumer.subscribe({ topic, fromBeginning: true });
-  const read = [];
-  await consumer.run({ eachMessage: async ({ message }) => void read.push(await reader.decode(message.value)) });
-  while (read.length < values.length) await new Promise((resolve) => setTimeout(resolve, 20));
-  await consumer.disconnect();
-  return read;
+  return read(topic, values.length, (message) => reader.decode(message.value));
 }
 
 await scenario("registry: register, again, latest", async () => {
@@ -84,10 +48,27 @@ await scenario("avro: register, produce, consume", async () => {
   const schema = { type: SchemaType.AVRO, schema: JSON.stringify(USER) };
   const { id } = await registry.register(schema, { subject: `${topic}-value` });
   const values = Array.from({ length: 50 }, (_, n) => ({ id: n, name: n % 2 ? `n${n}` : null }));
-  const read = await throughTheLog(topic, id, values);
-  const plain = read.map(({ id, name }) => ({ id, name }));
+  const decoded = await throughTheLog(topic, id, values);
+  const plain = decoded.map(({ id, name }) => ({ id, name }));
   const byId = (a, b) => a.id - b.id;
   assert.deepEqual(plain.sort(byId), values);
+});
+
+await scenario("avro: old and new records in one topic", async () => {
+  const topic = `node-evolution-${run}`;
+  const subject = `${topic}-value`;
+  const schema = (fields) => ({ type: SchemaType.AVRO, schema: JSON.stringify({ ...USER, fields }) });
+  const first = await registry.register(schema(USER.fields), { subject });
+  const age = { name: "age", type: "int", default: 18 };
+  const second = await registry.register(schema([...USER.fields, age]), { subject });
+  assert.ok(second.id > first.id);
+  const old = await registry.encode(first.id, { id: 1, name: null });
+  const later = await registry.encode(second.id, { id: 2, name: null, age: 3 });
+  await send(topic, [{ key: "k", value: old }, { key: "k", value: later }]);
+  const reader = new SchemaRegistry({ host });
+  const found = await read(topic, 2, ({ value }) => reader.decode(value));
+  assert.deepEqual(found.map((one) => one.age), [undefined, 3]);
+  assert.deepEqual([old.readInt32BE(1), later.readInt32BE(1)], [first.id, second.id]);
 });
 
 await scenario("json schema: register, produce, consume", async () => {
@@ -104,8 +85,8 @@ await scenario("protobuf: register, produce, consume", async () => {
   const topic = `node-protobuf-${run}`;
   const schema = `syntax = "proto3"; package shop; message User { int32 id = 1; string name = 2; }`;
   const { id } = await registry.register({ type: SchemaType.PROTOBUF, schema }, { subject: `${topic}-value` });
-  const [read] = await throughTheLog(topic, id, [{ id: 7, name: "n" }]);
-  assert.deepEqual({ id: read.id, name: read.name }, { id: 7, name: "n" });
+  const [found] = await throughTheLog(topic, id, [{ id: 7, name: "n" }]);
+  assert.deepEqual({ id: found.id, name: found.name }, { id: 7, name: "n" });
 });
 
-process.exit(failed ? 1 : 0);
+end();

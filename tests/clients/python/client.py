@@ -1,16 +1,12 @@
-"""confluent-kafka with its schema registry client and serializers.
+"""confluent-kafka with its schema registry client and serializers; evolution.py has what changes over time.
 
 One line a scenario: `ok - NAME`, or `not ok - NAME: REASON`.
 """
 
-import os
 import sys
-import time
-import traceback
 from concurrent.futures import ThreadPoolExecutor
 
-from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+import evolution
 from confluent_kafka.schema_registry import (
     Metadata,
     MetadataProperties,
@@ -20,92 +16,20 @@ from confluent_kafka.schema_registry import (
     RuleSet,
     Schema,
     SchemaReference,
-    SchemaRegistryClient,
     header_schema_id_serializer,
 )
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
-from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
-
-LIMIT_S = 30
-# Fresh names, so that a run does not see what an earlier one left.
-RUN = os.urandom(4).hex()
-BOOTSTRAP = {"bootstrap.servers": os.environ["BOOTSTRAP"]}
-REGISTRY = f"http://{os.environ['REGISTRY']}"
-
-USER = '{"type":"record","name":"User","namespace":"shop","fields":[{"name":"id","type":"long"}]}'
-USER_2 = USER.replace("]}", ',{"name":"name","type":"string","default":""}]}')
-USER_BROKEN = USER.replace("]}", ',{"name":"name","type":"string"}]}')
-
-registry = SchemaRegistryClient({"url": REGISTRY})
-failed = False
-
-
-def scenario(body):
-    global failed
-    name = body.__doc__
-    began = time.monotonic()
-    try:
-        body()
-        print(f"ok - {name} ({1000 * (time.monotonic() - began):.0f} ms)", flush=True)
-    except Exception as reason:  # noqa: BLE001 - whatever it is, the scenario failed
-        failed = True
-        first = (str(reason) or repr(reason)).splitlines()[0]
-        print(f"not ok - {name}: {first}", flush=True)
-        traceback.print_exc(file=sys.stderr)
-
-
-def same(found, expected, what=""):
-    assert found == expected, f"{what} {found!r} is not {expected!r}"
-
-
-def refused(code, status, call, *arguments, **named):
-    try:
-        call(*arguments, **named)
-    except SchemaRegistryError as error:
-        same((error.error_code, error.http_status_code), (code, status), error.error_message)
-        return error.error_message
-    raise AssertionError(f"{code} was expected")
-
-
-def fresh(kind):
-    return f"python-{kind}-{RUN}"
-
-
-def through_the_log(topic, serializer, deserializer, values):
-    """Sends values and returns what a consumer reads, with the raw messages."""
-    admin = AdminClient(BOOTSTRAP)
-    admin.create_topics([NewTopic(topic, 1)])[topic].result(LIMIT_S)
-    producer = Producer(BOOTSTRAP)
-    for value in values:
-        headers = []
-        context = SerializationContext(topic, MessageField.VALUE, headers)
-        producer.produce(topic, value=serializer(value, context), headers=context.headers)
-    same(producer.flush(LIMIT_S), 0, "still queued:")
-    consumer = Consumer(BOOTSTRAP | {"group.id": topic, "auto.offset.reset": "earliest"})
-    consumer.subscribe([topic])
-    read, raw = [], []
-    deadline = time.monotonic() + LIMIT_S
-    while len(read) < len(values) and time.monotonic() < deadline:
-        message = consumer.poll(0.2)
-        if message is None:
-            continue
-        assert message.error() is None, message.error()
-        context = SerializationContext(topic, MessageField.VALUE, message.headers())
-        read.append(deserializer(message.value(), context))
-        raw.append(message)
-    consumer.close()
-    return read, raw
+from shared import RUN, USER, USER_2, USER_BROKEN, client, fresh, refused, registry, same, scenario, through_the_log
 
 
 def registers():
     """registry: register, look up, read back"""
     subject = fresh("users")
     first = registry.register_schema_full_response(subject, Schema(USER, "AVRO"))
-    again = SchemaRegistryClient({"url": REGISTRY})
+    again = client()
     same(again.register_schema(subject, Schema(USER.replace(",", ", "), "AVRO")), first.schema_id)
     same(again.get_schema(first.schema_id).schema_str, USER)
     same(again.get_schema_by_guid(first.guid).schema_str, USER)
@@ -151,12 +75,12 @@ def deletes():
     """registry: soft and hard deletes"""
     subject = fresh("deleted")
     registry.register_schema(subject, Schema(USER, "AVRO"))
-    client = SchemaRegistryClient({"url": REGISTRY})
-    refused(40405, 404, client.delete_subject, subject, permanent=True)
-    same(client.delete_version(subject, 1), 1)
-    refused(40401, 404, client.get_versions, subject)
-    same(client.delete_version(subject, 1, permanent=True), 1)
-    refused(40401, 404, client.delete_subject, subject)
+    other = client()
+    refused(40405, 404, other.delete_subject, subject, permanent=True)
+    same(other.delete_version(subject, 1), 1)
+    refused(40401, 404, other.get_versions, subject)
+    same(other.delete_version(subject, 1, permanent=True), 1)
+    refused(40401, 404, other.delete_subject, subject)
 
 
 def metadata():
@@ -171,8 +95,8 @@ def metadata():
         RuleSet(None, [rule]),
     )
     registry.register_schema(subject, schema)
-    client = SchemaRegistryClient({"url": REGISTRY})
-    found = client.get_latest_with_metadata(subject, {"owner": "shop"})
+    other = client()
+    found = other.get_latest_with_metadata(subject, {"owner": "shop"})
     same(found.schema.metadata.properties.properties, {"owner": "shop"})
     same([rule.name for rule in found.schema.rule_set.domain_rules], ["r"])
 
@@ -243,11 +167,11 @@ def protobuf():
     read, _ = through_the_log(topic, serializer, ProtobufDeserializer(kind, {}, registry), values)
     same(read, values)
     # Another client has to ask for the schema, compiled; as it is stored, it is text.
-    other = SchemaRegistryClient({"url": REGISTRY})
+    other = client()
     topic = fresh("protobuf-other")
     read, _ = through_the_log(topic, serializer, ProtobufDeserializer(kind, {}, other), values)
     same(read, values)
-    text = SchemaRegistryClient({"url": REGISTRY}).get_latest_version(f"{topic}-value").schema.schema_str
+    text = client().get_latest_version(f"{topic}-value").schema.schema_str
     assert 'import "google/protobuf/timestamp.proto";' in text, text
 
 
@@ -256,15 +180,15 @@ def at_once():
     subject = fresh("crowd")
 
     def register(_):
-        client = SchemaRegistryClient({"url": REGISTRY})
-        return client.register_schema(subject, Schema(f'{{"type":"fixed","name":"F{RUN}","size":3}}', "AVRO"))
+        other = client()
+        return other.register_schema(subject, Schema(f'{{"type":"fixed","name":"F{RUN}","size":3}}', "AVRO"))
 
     with ThreadPoolExecutor(16) as callers:
         same(len(set(callers.map(register, range(32)))), 1, "ids:")
     same(registry.get_versions(subject), [1])
 
 
-for body in [
+scenarios = [
     registers,
     refuses,
     compares,
@@ -276,6 +200,7 @@ for body in [
     avro_with_references,
     json_schema,
     protobuf,
-]:
-    scenario(body)
-sys.exit(1 if failed else 0)
+    *evolution.SCENARIOS,
+]
+held = [scenario(body) for body in scenarios]
+sys.exit(0 if all(held) else 1)

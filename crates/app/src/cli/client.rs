@@ -16,19 +16,20 @@ use crate::ui::printable;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The gateway's largest page has 4 MiB of records, which base64 and headers may double.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
-/// What a segment of a path cannot hold.
-const SEGMENT: &AsciiSet = &CONTROLS
+/// What a path cannot hold.
+const PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
     .add(b'#')
     .add(b'%')
-    .add(b'/')
     .add(b'<')
     .add(b'>')
     .add(b'?')
     .add(b'`')
     .add(b'{')
     .add(b'}');
+/// What a segment of a path cannot hold.
+const SEGMENT: &AsciiSet = &PATH.add(b'/');
 
 /// Which gateway is asked.
 #[derive(Args, Clone, Debug)]
@@ -83,6 +84,11 @@ impl Server {
 pub(crate) fn http_client() -> Result<reqwest::Client, Failure> {
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
     Ok(client.build().context("the HTTP client cannot be made")?)
+}
+
+/// Writes a path.
+pub(crate) fn path(text: &str) -> String {
+    utf8_percent_encode(text, PATH).to_string()
 }
 
 /// Writes a segment of a path.

@@ -81,6 +81,8 @@ fn the_metrics() {
         served.url.trim_start_matches("http://"),
         "POST /v1/events/none",
     );
+    let registry = served.door("registry");
+    ask(registry.trim_start_matches("http://"), "GET /nothing");
     let answer = ask(ops, "GET /metrics");
     let mut page = String::from(
         "# The metrics\n\nAt `/metrics` of the operations door, in Prometheus' text form.\n\n| name | type | what |\n|---|---|---|\n",

@@ -47,8 +47,31 @@ impl Schema {
 }
 
 impl Schema {
+    /// Writes the text of a Protobuf schema as it is compared and stored: without comments, with one
+    /// spacing, and normalised, in one order with full names. What was sent compiled becomes text. `None`
+    /// if the text that came says something that is not written here.
+    pub fn protobuf_formatted(
+        &self,
+        text: &str,
+        normalize: bool,
+        references: &BTreeMap<String, String>,
+    ) -> Option<String> {
+        let Self::Protobuf(schema) = self else {
+            return None;
+        };
+        let parse = |text: &str| match Self::registered(SchemaFormat::Protobuf, text, references) {
+            Ok(Self::Protobuf(schema)) => Some(schema),
+            _ => None,
+        };
+        if text.contains(char::is_whitespace) {
+            return schema.formatted(text, normalize, parse);
+        }
+        let text = self.protobuf_text(references)?;
+        schema.formatted(&text, normalize, parse).or(Some(text))
+    }
+
     /// Returns the text of a Protobuf schema that was sent compiled, if a text can say all of it.
-    pub fn protobuf_text(&self, references: &BTreeMap<String, String>) -> Option<String> {
+    fn protobuf_text(&self, references: &BTreeMap<String, String>) -> Option<String> {
         let Self::Protobuf(schema) = self else {
             return None;
         };

@@ -141,10 +141,22 @@ async fn post_plain(
     contract: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response<Body> {
+    post_one(&gateway, request, async |context, body| {
+        accept_plain(&gateway, context, contract, body).await
+    })
+    .await
+}
+
+/// Answers for the one event that a request brings.
+async fn post_one(
+    gateway: &Gateway,
+    request: Request,
+    accept: impl AsyncFnOnce(&mut Context<'_>, Body) -> Result<Receipt, Problem>,
+) -> Response<Body> {
     let (Parts { headers, .. }, body) = request.into_parts();
-    let mut context = Context::new(&gateway, &headers);
-    let result = accept_plain(&gateway, &mut context, contract, body).await;
-    answer(&gateway, &context, result)
+    let mut context = Context::new(gateway, &headers);
+    let result = accept(&mut context, body).await;
+    answer(gateway, &context, result)
 }
 
 async fn accept_plain(
@@ -195,10 +207,10 @@ async fn post_source(
     source: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response<Body> {
-    let (Parts { headers, .. }, body) = request.into_parts();
-    let mut context = Context::new(&gateway, &headers);
-    let result = accept_source(&gateway, &mut context, source, body).await;
-    answer(&gateway, &context, result)
+    post_one(&gateway, request, async |context, body| {
+        accept_source(&gateway, context, source, body).await
+    })
+    .await
 }
 
 async fn accept_source(

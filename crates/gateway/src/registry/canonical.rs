@@ -1,6 +1,6 @@
-//! The text under which a schema is stored, so that two spellings of one schema get one id: for
-//! Avro what Java's `Schema.toString` writes (Avro 1.12), for JSON Schema the same JSON without
-//! spaces, for Protobuf the text as it came. Normalised, Avro is what Confluent's registry makes of
+//! The text under which a schema in JSON is stored, so that two spellings of one schema get one id: for
+//! Avro what Java's `Schema.toString` writes (Avro 1.12; `tests/it/registry/avro_java.rs` asks it), for
+//! JSON Schema the same JSON without spaces. Normalised, Avro is what Confluent's registry makes of
 //! it (full names, every order, sorted properties), and JSON has its members sorted.
 //!
 //! Works on schemas that were parsed before; what it does not know it copies.
@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
+
+use super::jackson;
 
 const PRIMITIVES: &[&str] = &[
     "null", "boolean", "int", "long", "float", "double", "bytes", "string",
@@ -17,8 +19,8 @@ const PRIMITIVES: &[&str] = &[
 pub(crate) fn json(text: &str, normalize: bool) -> Option<String> {
     let value: Value = serde_json::from_str(text).ok()?;
     Some(match normalize {
-        true => sorted(&value).to_string(),
-        false => value.to_string(),
+        true => jackson::text(&sorted(&value)),
+        false => jackson::text(&value),
     })
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn avro(text: &str, normalize: bool) -> Option<String> {
         true => normal(&value, "", &mut known),
         false => plain(&value, "", &mut known),
     };
-    Some(written.to_string())
+    Some(jackson::text(&written))
 }
 
 /// Writes an Avro schema with what it refers to in it, each type where it is first named.
@@ -53,7 +55,7 @@ pub(crate) fn avro_resolved(text: &str, references: &BTreeMap<String, String>) -
     for text in references.values() {
         collect(&serde_json::from_str(text).ok()?, "", &mut scope.outside);
     }
-    Some(plain(&value, "", &mut scope).to_string())
+    Some(jackson::text(&plain(&value, "", &mut scope)))
 }
 
 /// The named types there are, by full name.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use tower_service::Service as _;
 
 use super::MEDIA_TYPE as V1;
-use super::error::Error;
+use super::error::{Code, Error};
 use super::name::{self, Name};
 use crate::Gateway;
 use crate::ingress::body;
@@ -32,12 +33,50 @@ const MEDIA_TYPES: [&str; 3] = [
 /// A schema's text is escaped in the body, and there is metadata beside it.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// Wraps the routes: the address is rewritten before they see it, and answers get their media type.
-pub(crate) fn wrap(routes: Router) -> Router {
-    Router::new().fallback(dispatch).with_state(routes)
+/// The route that was found; what has none is counted as this.
+#[derive(Clone)]
+struct Route(MatchedPath);
+const NO_ROUTE: &str = "other";
+
+/// Wraps the routes: the address is rewritten before they see it, and answers get their media type and
+/// are counted.
+pub(crate) fn wrap(routes: Router, gateway: Arc<Gateway>) -> Router {
+    let routes = routes.layer(from_fn(note_route));
+    Router::new().fallback(serve).with_state((routes, gateway))
 }
 
-async fn dispatch(State(mut routes): State<Router>, mut request: Request) -> Response<Body> {
+async fn note_route(request: Request, next: Next) -> Response<Body> {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(Route(route));
+    }
+    response
+}
+
+async fn serve(
+    State((routes, gateway)): State<(Router, Arc<Gateway>)>,
+    request: Request,
+) -> Response<Body> {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let response = dispatch(routes, request).await;
+    let extensions = response.extensions();
+    let route = match extensions.get::<Route>() {
+        // A method that no route has is the caller's word.
+        Some(Route(path)) if response.status() != StatusCode::METHOD_NOT_ALLOWED => {
+            format!("{method} {}", path.as_str())
+        }
+        _ => NO_ROUTE.to_owned(),
+    };
+    let code = extensions.get::<Code>().map(|code| code.0);
+    let status = response.status().as_u16();
+    let seconds = began.elapsed().as_secs_f64();
+    gateway.metrics.schemas.count(route, status, code, seconds);
+    response
+}
+
+async fn dispatch(mut routes: Router, mut request: Request) -> Response<Body> {
     let Some(media_type) = negotiate(request.headers()) else {
         return finish(http_error(StatusCode::NOT_ACCEPTABLE).into_response(), V1);
     };

@@ -5,6 +5,10 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 
+/// Travels with an answer that is an error, for the metrics.
+#[derive(Clone, Copy)]
+pub(crate) struct Code(pub(crate) u32);
+
 /// A refusal or a failure.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{message} (error code {code})")]
@@ -166,6 +170,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response<Body> {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::json!({ "error_code": self.code, "message": self.message });
-        (status, body.to_string()).into_response()
+        let code = axum::Extension(Code(self.code));
+        (status, code, body.to_string()).into_response()
     }
 }

@@ -12,6 +12,7 @@ mod door;
 mod entity;
 mod error;
 mod guid;
+mod jackson;
 mod name;
 mod record;
 mod register;

@@ -67,8 +67,8 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .merge(settings::router())
         .fallback(|| async { http_error(StatusCode::NOT_FOUND) })
         .method_not_allowed_fallback(|| async { http_error(StatusCode::METHOD_NOT_ALLOWED) })
-        .with_state(gateway);
-    door::wrap(routes)
+        .with_state(Arc::clone(&gateway));
+    door::wrap(routes, gateway)
 }
 
 async fn get_root() -> Answer {

@@ -55,12 +55,9 @@ pub(crate) fn parse(
         SchemaFormat::Avro => canonical::avro(text, normalize),
         SchemaFormat::Json => canonical::json(text, normalize),
         // Sent compiled, it is stored as text, which every client reads.
-        SchemaFormat::Protobuf => match text.contains(char::is_whitespace) {
-            true => Some(text.to_owned()),
-            false => schema
-                .protobuf_text(references)
-                .or_else(|| Some(text.to_owned())),
-        },
+        SchemaFormat::Protobuf => schema
+            .protobuf_formatted(text, normalize, references)
+            .or_else(|| Some(text.to_owned())),
     };
     let canonical = canonical.ok_or_else(|| details("it is not JSON".to_owned()))?;
     Ok(Parsed { canonical, schema })

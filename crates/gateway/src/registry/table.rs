@@ -24,10 +24,17 @@ pub(crate) struct Stored {
 /// The ids of one context. An id stands for one schema.
 #[derive(Clone, Debug, Default)]
 struct Ids {
-    versions: BTreeMap<i32, BTreeSet<Version>>,
+    schemas: BTreeMap<i32, OfId>,
     by_guid: HashMap<Guid, i32>,
     /// The largest there ever was: an id is not given twice.
     max: i32,
+}
+
+/// Who has the schema of an id, and under which GUIDs it is known.
+#[derive(Clone, Debug, Default)]
+struct OfId {
+    versions: BTreeSet<Version>,
+    guids: BTreeSet<Guid>,
 }
 
 /// Which versions an answer is about.
@@ -126,7 +133,9 @@ impl Table {
         let ids = self.ids.entry(context).or_default();
         ids.max = ids.max.max(value.id);
         ids.by_guid.insert(guid, value.id);
-        ids.versions.entry(value.id).or_default().insert(at.clone());
+        let of_id = ids.schemas.entry(value.id).or_default();
+        of_id.versions.insert(at.clone());
+        of_id.guids.insert(guid);
         for target in value.targets() {
             self.referrers.entry(target).or_default().insert(at.clone());
         }
@@ -162,13 +171,19 @@ impl Table {
             }
         }
         let context = Name::parse(subject).context;
+        let id = stored.value.id;
         if let Some(ids) = self.ids.get_mut(context)
-            && let Some(versions) = ids.versions.get_mut(&stored.value.id)
+            && let Some(of_id) = ids.schemas.get_mut(&id)
         {
-            versions.remove(&at);
-            if versions.is_empty() {
-                ids.versions.remove(&stored.value.id);
-                ids.by_guid.retain(|_, id| *id != stored.value.id);
+            of_id.versions.remove(&at);
+            if of_id.versions.is_empty() {
+                for guid in std::mem::take(&mut of_id.guids) {
+                    // A later id may have taken it over.
+                    if ids.by_guid.get(&guid) == Some(&id) {
+                        ids.by_guid.remove(&guid);
+                    }
+                }
+                ids.schemas.remove(&id);
             }
         }
     }
@@ -176,6 +191,12 @@ impl Table {
     /// The size of all schemas' texts.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many subjects there are, and how many ids stand for a schema.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let ids = self.ids.values().map(|ids| ids.schemas.len()).sum();
+        (self.subjects.len(), ids)
     }
 
     /// Returns all versions of a subject by number.
@@ -257,10 +278,10 @@ impl Table {
 
     /// Returns the versions of an id in a context.
     pub(crate) fn of_id(&self, context: &str, id: i32) -> impl Iterator<Item = &Arc<Stored>> {
-        let versions = self.ids.get(context).and_then(|ids| ids.versions.get(&id));
-        versions
+        let of_id = self.ids.get(context).and_then(|ids| ids.schemas.get(&id));
+        of_id
             .into_iter()
-            .flatten()
+            .flat_map(|of_id| &of_id.versions)
             .filter_map(|(subject, version)| self.get(subject, Some(*version)))
     }
 

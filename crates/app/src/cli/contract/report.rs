@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::client;
+
 /// How findings are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum ReportFormat {
@@ -147,7 +149,8 @@ impl Report {
                     Weight::Warning => "warning",
                     Weight::Note => "note",
                 };
-                let mut place = json!({ "artifactLocation": { "uri": uri(&finding.file) } });
+                let mut place =
+                    json!({ "artifactLocation": { "uri": client::path(&finding.file) } });
                 if finding.line > 0 {
                     place["region"] =
                         json!({ "startLine": finding.line, "startColumn": finding.column.max(1) });
@@ -253,22 +256,6 @@ fn data(text: &str) -> String {
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
-
-fn uri(path: &str) -> String {
-    percent_encoding::utf8_percent_encode(path, PATH).to_string()
-}
-
-const PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'`')
-    .add(b'{')
-    .add(b'}');
 
 /// Escapes text for XML 1.0, which has no place for most control characters.
 fn xml(text: &str) -> String {

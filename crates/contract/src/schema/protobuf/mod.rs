@@ -2,8 +2,10 @@
 //! the file that the contract names; `google/protobuf/…` is built in. Data is the JSON form of the
 //! message (ProtoJSON) with its JSON names, or its binary encoding (`docs/decisions/0005`).
 
+mod format;
 mod json;
 mod print;
+mod syntax;
 
 #[cfg(test)]
 mod tests;
@@ -194,6 +196,35 @@ impl ProtobufSchema {
         print::tidy(&mut left);
         print::tidy(&mut right);
         left == right
+    }
+
+    /// Whether two files declare the same, in whatever order.
+    fn declares_the_same(&self, other: &Self) -> bool {
+        let (mut left, mut right) = (self.descriptor(), other.descriptor());
+        for file in [&mut left, &mut right] {
+            print::tidy(file);
+            print::sort(file);
+        }
+        left == right
+    }
+
+    /// Writes the text of this file anew (`format.rs`): the same for texts that differ in spaces and
+    /// comments, and normalised, for those that differ in the order of what they declare. `None` if
+    /// that does not say all; `parse` reads what was written.
+    pub(crate) fn formatted(
+        &self,
+        text: &str,
+        normalize: bool,
+        parse: impl Fn(&str) -> Option<Self>,
+    ) -> Option<String> {
+        let says_all = |written: &String| {
+            written == text || parse(written).is_some_and(|read| read.declares_the_same(self))
+        };
+        let compiled = normalize.then(|| self.descriptor());
+        let normal = compiled.and_then(|compiled| format::format(text, Some(&compiled)));
+        normal
+            .filter(&says_all)
+            .or_else(|| format::format(text, None).filter(&says_all))
     }
 
     pub(crate) fn check(&self, data: &Tree<'_>, into: &mut Reasons) {

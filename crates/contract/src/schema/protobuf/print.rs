@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
 use prost_reflect::prost_types::{
-    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileOptions,
-    MethodDescriptorProto, ServiceDescriptorProto,
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
+    FileDescriptorProto, FileOptions, MethodDescriptorProto, ServiceDescriptorProto,
 };
 
 /// The first number that no field has.
@@ -416,6 +416,56 @@ pub(super) fn tidy(file: &mut FileDescriptorProto) {
             }
         }
     }
+}
+
+/// Puts in one order what means the same in any. Messages keep theirs: data names them by it.
+pub(super) fn sort(file: &mut FileDescriptorProto) {
+    fn message(declared: &mut DescriptorProto) {
+        declared.field.sort_by_key(FieldDescriptorProto::number);
+        declared.extension.sort_by_key(FieldDescriptorProto::number);
+        declared.reserved_range.sort_by_key(|range| range.start());
+        declared.extension_range.sort_by_key(|range| range.start());
+        declared.reserved_name.sort();
+        let mut order: Vec<usize> = (0..declared.oneof_decl.len()).collect();
+        order.sort_by_key(|at| declared.oneof_decl[*at].name.clone());
+        for field in &mut declared.field {
+            let place = field.oneof_index.and_then(|old| {
+                let place = order.iter().position(|at| i32::try_from(*at) == Ok(old));
+                place.and_then(|place| i32::try_from(place).ok())
+            });
+            field.oneof_index = place;
+        }
+        declared.oneof_decl.sort_by(|a, b| a.name.cmp(&b.name));
+        declared.enum_type.sort_by(|a, b| a.name.cmp(&b.name));
+        declared.enum_type.iter_mut().for_each(enumeration);
+        declared.nested_type.iter_mut().for_each(message);
+    }
+    fn enumeration(declared: &mut EnumDescriptorProto) {
+        let by = |a: &EnumValueDescriptorProto, b: &EnumValueDescriptorProto| {
+            (a.number(), a.name()).cmp(&(b.number(), b.name()))
+        };
+        declared.value.sort_by(by);
+        declared.reserved_range.sort_by_key(|range| range.start());
+        declared.reserved_name.sort();
+    }
+    let name = |at: &i32| {
+        usize::try_from(*at)
+            .ok()
+            .and_then(|at| file.dependency.get(at))
+    };
+    let public: Vec<String> = file
+        .public_dependency
+        .iter()
+        .filter_map(name)
+        .cloned()
+        .collect();
+    file.dependency.sort();
+    let places = (0_i32..).zip(&file.dependency);
+    let public = places.filter(|(_, name)| public.contains(name));
+    file.public_dependency = public.map(|(at, _)| at).collect();
+    file.extension.sort_by_key(FieldDescriptorProto::number);
+    file.message_type.iter_mut().for_each(message);
+    file.enum_type.iter_mut().for_each(enumeration);
 }
 
 fn empty_to_none<T: Default + PartialEq>(options: &mut Option<T>) {

@@ -1,11 +1,13 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::Sources;
+use super::super::{Schema, Sources};
 use super::{ProtobufFile, ProtobufSchema};
 use crate::check::Reasons;
 use crate::tree::Tree;
+use crate::model::SchemaFormat;
 
 const ORDER: &str = r#"
 syntax = "proto3";
@@ -286,4 +288,224 @@ fn messages_are_named_and_imports_found_beside_the_file() {
         error,
         "schema file `a/order.proto`: there is no message `Lost`"
     );
+}
+
+/// The form of Confluent's `ProtobufSchemaUtils.toString` and `toNormalizedString`, by their source.
+#[test]
+fn texts_that_say_the_same_become_one() {
+    let none = BTreeMap::new();
+    let formatted = |text: &str, normalize: bool| {
+        let schema = Schema::registered(SchemaFormat::Protobuf, text, &none).unwrap();
+        schema.protobuf_formatted(text, normalize, &none)
+    };
+    let text = r#"// who wrote it
+            syntax="proto3"; package shop.v1;
+            import public "google/protobuf/any.proto"; import 'google/protobuf/timestamp.proto' ;
+            option java_package = "com.shop"; option deprecated = false;
+            enum State { option allow_alias=true; reserved -5,7 to 9; reserved "OLD"; NEW=0; PAID=2; FRESH = 0x0 [deprecated=true]; }
+            /* the
+               order */
+            message Order {
+              message Line { uint32 count = 1; } // one
+              oneof paid { bytes token = 6; string card = 5 [json_name="c", deprecated = true]; }
+              reserved 9 to 11, 15, 20 to 20; reserved "old";
+              repeated Line lines = 2;; map<string,State> states = 3; optional string note = 4 ;
+              google.protobuf.Timestamp at = 7; int64 id = 1;
+              message Empty {}
+            }
+            service Orders { option deprecated = true; rpc Watch(Order) returns (stream Order) { option idempotency_level = IDEMPOTENT; } rpc Get ( Order ) returns ( .shop.v1.Order ) ; }"#;
+    let plain = r#"syntax = "proto3";
+package shop.v1;
+
+import "google/protobuf/timestamp.proto";
+import public "google/protobuf/any.proto";
+
+option java_package = "com.shop";
+option deprecated = false;
+
+message Order {
+  reserved 9 to 11, 15, 20 to 20;
+  reserved "old";
+
+  repeated Line lines = 2;
+  map<string, State> states = 3;
+  optional string note = 4;
+  google.protobuf.Timestamp at = 7;
+  int64 id = 1;
+
+  oneof paid {
+    bytes token = 6;
+    string card = 5 [
+      deprecated = true,
+      json_name = "c"
+    ];
+  }
+
+  message Line {
+    uint32 count = 1;
+  }
+  message Empty {}
+}
+enum State {
+  reserved -5, 7 to 9;
+  reserved "OLD";
+  option allow_alias = true;
+  NEW = 0;
+  PAID = 2;
+  FRESH = 0 [deprecated = true];
+}
+
+service Orders {
+  option deprecated = true;
+
+  rpc Watch (Order) returns (stream Order) {
+    option idempotency_level = IDEMPOTENT;
+  };
+  rpc Get (Order) returns (.shop.v1.Order);
+}
+"#;
+    // Blank lines inside of a declaration are indented there.
+    let indented = |text: &str| {
+        let lines = text.lines().scan(0_usize, |depth, line| {
+            let blank = if line.is_empty() {
+                "  ".repeat(depth.saturating_sub(1))
+            } else {
+                String::new()
+            };
+            *depth = *depth + usize::from(line.ends_with('{'))
+                - usize::from(line.trim().starts_with('}'));
+            Some(format!("{blank}{line}\n"))
+        });
+        lines.collect::<String>()
+    };
+    assert_eq!(formatted(text, false), Some(indented(plain)));
+    assert_eq!(formatted(&indented(plain), false), Some(indented(plain)));
+
+    let normal = r#"syntax = "proto3";
+package shop.v1;
+
+import "google/protobuf/timestamp.proto";
+import public "google/protobuf/any.proto";
+
+option deprecated = false;
+option java_package = "com.shop";
+
+message Order {
+  reserved 9 to 11;
+  reserved 15;
+  reserved 20;
+  reserved "old";
+
+  int64 id = 1;
+  repeated .shop.v1.Order.Line lines = 2;
+  map<string, .shop.v1.State> states = 3;
+  optional string note = 4;
+  .google.protobuf.Timestamp at = 7;
+
+  oneof paid {
+    string card = 5 [
+      deprecated = true,
+      json_name = "c"
+    ];
+    bytes token = 6;
+  }
+
+  message Line {
+    uint32 count = 1;
+  }
+  message Empty {}
+}
+enum State {
+  reserved -5;
+  reserved 7 to 9;
+  reserved "OLD";
+  option allow_alias = true;
+  FRESH = 0 [deprecated = true];
+  NEW = 0;
+  PAID = 2;
+}
+
+service Orders {
+  option deprecated = true;
+
+  rpc Watch (.shop.v1.Order) returns (stream .shop.v1.Order) {
+    option idempotency_level = IDEMPOTENT;
+  };
+  rpc Get (.shop.v1.Order) returns (.shop.v1.Order);
+}
+"#;
+    assert_eq!(formatted(text, true), Some(indented(normal)));
+    for form in [plain, normal] {
+        let spaced = form.replace(' ', "\t// so\n/* and so */ ");
+        assert_eq!(formatted(&spaced, true), Some(indented(normal)));
+    }
+    assert_eq!(formatted(&indented(normal), true), Some(indented(normal)));
+
+    let text = "message A { extensions 100 to max, 5; optional string a = 1 [default = 'it\\'s \"x\"']; extend A { optional A b = 100; } } extend A { optional int32 c = 5; }";
+    let plain = r#"
+message A {
+  optional string a = 1 [default = "it\'s \"x\""];
+
+  extensions 100 to max, 5;
+
+  extend A {
+    optional A b = 100;
+  }
+}
+
+extend A {
+  optional int32 c = 5;
+}
+"#;
+    assert_eq!(formatted(text, false), Some(indented(plain)));
+    let normal = plain
+        .replace("100 to max, 5;", "5;\n  extensions 100 to max;")
+        .replace("extend A", "extend .A")
+        .replace("optional A", "optional .A");
+    assert_eq!(formatted(text, true), Some(indented(&normal)));
+}
+
+#[test]
+fn a_text_that_cannot_be_written_anew_stays() {
+    let none = BTreeMap::new();
+    for text in [
+        "syntax = \"proto2\"; message A { optional group B = 1 { optional int32 c = 2; } }",
+        "syntax = \"proto2\"; message A { optional bytes a = 1 [default = \"x\"]; }",
+        "syntax = \"proto3\"; import \"google/protobuf/descriptor.proto\"; message M { string s = 1; } \
+         extend google.protobuf.FieldOptions { M m = 50000; } message A { string a = 1 [(m) = {s: \"x\"}]; }",
+    ] {
+        let schema = Schema::registered(SchemaFormat::Protobuf, text, &none).unwrap();
+        assert_eq!(
+            schema.protobuf_formatted(text, false, &none),
+            None,
+            "{text}"
+        );
+        assert_eq!(schema.protobuf_formatted(text, true, &none), None, "{text}");
+    }
+    // Options of one's own are written, but not normalised.
+    let text = "syntax = \"proto3\";\n\nimport \"google/protobuf/descriptor.proto\";\n\nmessage A {\n  string a = 1 \
+                [(m) = \"x\"];\n}\n\nextend google.protobuf.FieldOptions {\n  string m = 50000;\n}\n";
+    let schema = Schema::registered(SchemaFormat::Protobuf, text, &none).unwrap();
+    for normalize in [false, true] {
+        let formatted = schema.protobuf_formatted(text, normalize, &none);
+        assert_eq!(formatted.as_deref(), Some(text));
+    }
+}
+
+/// It reads texts that the compiler has taken; what comes instead must not break it either.
+#[test]
+fn any_text_is_read_to_its_end() {
+    let deep = "message A { ".repeat(10_000);
+    assert_eq!(super::format::format(&deep, None), None);
+    let text = format!("{ORDER} /* é */ // '\n message \"x\\t' 'y' é [ ( - {{ 0x .");
+    for (at, _) in text.char_indices() {
+        for cut in [&text[..at], &text[at..]] {
+            let Some(written) = super::format::format(cut, None) else {
+                continue;
+            };
+            // What was written is read again, and written so.
+            let again = super::format::format(&written, None);
+            assert_eq!(again.as_ref(), Some(&written), "{cut}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_gateway::Settings;
 use tokio::net::TcpStream;
 
-use super::{USER, V1};
+use super::{USER, USER_BROKEN, USER_STORED, V1};
 use crate::harness::{Answer, read_to_end, start, start_with};
 
 const NO: Value = Value::Null;
@@ -133,4 +133,41 @@ async fn bodies_have_a_type_a_size_and_a_form() {
     Answer::of(answer)
         .await
         .error(406, "HTTP 406 Not Acceptable");
+}
+
+#[tokio::test]
+async fn requests_and_refusals_are_counted() {
+    let running = start().await;
+    running.id("a", USER).await;
+    running.id("b", USER).await;
+    running
+        .register("a", USER_BROKEN)
+        .await
+        .error(409, "Schema");
+    running.register("a", "{").await.error(42201, "Invalid");
+    running
+        .ask("GET", "/contexts/.c/subjects/a/versions", NO)
+        .await;
+    running.ask("GET", "/nothing/here", NO).await;
+    running.ask("PATCH", "/subjects", NO).await;
+    let metrics = reqwest::get(format!("http://{}/metrics", running.ops)).await;
+    let metrics = metrics.unwrap().text().await.unwrap();
+    for line in [
+        r#"tidegate_registry_requests_total{route="POST /subjects/{subject}/versions",status="2xx"} 2"#,
+        r#"tidegate_registry_requests_total{route="POST /subjects/{subject}/versions",status="4xx"} 2"#,
+        r#"tidegate_registry_requests_total{route="GET /subjects/{subject}/versions",status="4xx"} 1"#,
+        r#"tidegate_registry_requests_total{route="other",status="4xx"} 2"#,
+        r#"tidegate_registry_refused_total{code="409"} 1"#,
+        r#"tidegate_registry_refused_total{code="42201"} 1"#,
+        r#"tidegate_registry_refused_total{code="40401"} 1"#,
+        "tidegate_registry_request_duration_seconds_count 7",
+        "tidegate_registry_subjects 2",
+        "tidegate_registry_schemas 1",
+        &format!("tidegate_registry_texts_bytes {}", 2 * USER_STORED.len()),
+    ] {
+        assert!(
+            metrics.lines().any(|told| told == line),
+            "{line} in\n{metrics}"
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! The schema registry through its door: status, code and body of every route, the records it
 //! leaves, and what another start makes of them.
 
+mod avro_java;
 mod contexts;
 mod deletes;
 mod doors;
@@ -9,6 +10,7 @@ mod ids;
 mod records;
 mod references;
 mod settings;
+mod traps;
 mod verdicts;
 mod versions;
 

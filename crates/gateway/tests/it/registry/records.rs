@@ -235,3 +235,53 @@ async fn a_topic_that_another_registry_wrote_is_read() {
         third.all_answers().await
     });
 }
+
+/// Nothing compacts the topic yet, so a start reads all that was ever written. `cargo test --release … -- --ignored a_start_reads`
+/// prints how long that takes.
+#[tokio::test]
+#[ignore = "takes a while: `make torture` runs it"]
+async fn a_start_reads_a_hundred_thousand_records() {
+    for count in [10_000, 100_000] {
+        let running = start().await;
+        // Half of them are taken back.
+        let records = (0..count / 2)
+            .map(|n| (n, false))
+            .chain((0..count / 2).map(|n| (n, true)));
+        let appends: Vec<Append> = records
+            .map(|(n, deleted)| version_record(n, deleted))
+            .collect();
+        for batch in appends.chunks(1000) {
+            for answer in running.log.append(batch.to_vec()).await {
+                answer.unwrap();
+            }
+        }
+        let began = std::time::Instant::now();
+        let again = restarted(&running).await;
+        println!("{count} records: {} ms", began.elapsed().as_millis());
+        let limit = "/subjects?deleted=true&limit=3";
+        let expected = json!(["s0", "s1", "s10"]);
+        again.expect("GET", limit, NO, expected).await;
+        again.expect("GET", "/subjects", NO, json!([])).await;
+        assert_eq!(again.id("next", USER).await, count / 2 + 1);
+    }
+}
+
+fn version_record(n: i64, deleted: bool) -> Append {
+    let (subject, version) = (format!("s{}", n / 5), n % 5 + 1);
+    let schema = format!(
+        r#"{{"type":"record","name":"R{n}","fields":[{{"name":"a","type":["null","string"],"default":null,"doc":"{}"}}]}}"#,
+        "words ".repeat(60)
+    );
+    let key = json!({"keytype": "SCHEMA", "subject": subject, "version": version, "magic": 1});
+    let value = json!({"subject": subject, "version": version, "id": n + 1, "schema": schema, "deleted": deleted});
+    Append {
+        topic: "_schemas".into(),
+        partition: Some(0),
+        record: Record {
+            key: Some(Bytes::from(key.to_string())),
+            value: Some(Bytes::from(value.to_string())),
+            headers: Vec::new(),
+        },
+        claim: None,
+    }
+}

@@ -332,6 +332,32 @@ async fn spellings_of_one_schema_are_one() {
     let expected = r#"{"name":"n.A","type":"record","fields":[{"name":"e","type":{"name":"n.E","type":"enum","symbols":["X"],"default":"X"},"order":"ASCENDING"},{"name":"o","type":["null","n.E"],"order":"ASCENDING","aliases":["p"],"default":null,"x":1},{"name":"t","type":{"type":"long","logicalType":"timestamp-millis"},"order":"ASCENDING"},{"name":"m","type":{"type":"map","values":"string"},"order":"ASCENDING"}],"doc":"d","aliases":["n.B","q.C"]}"#;
     assert_eq!(normal.json["schema"], expected);
 
+    // Spaces, comments and the order of what is declared apart, it is one; types have full names only if it is normalised.
+    let protobuf = |text: &str| json!({"schema": text, "schemaType": "PROTOBUF"});
+    let text = "syntax = \"proto3\";\npackage p;\n\nmessage M {\n  int32 b = 2;\n  M a = 1;\n}\n";
+    let spaced =
+        "// by somebody\nsyntax='proto3';package p; message M { int32 b = 2; /* a */ M a = 1; }";
+    let path = "/subjects/p/versions";
+    let first = running.ask("POST", path, protobuf(spaced)).await;
+    assert_eq!(first.json["schema"], text);
+    let again = running.ask("POST", path, protobuf(text)).await;
+    assert_eq!(
+        (&again.json["id"], &again.json["version"]),
+        (&first.json["id"], &json!(1))
+    );
+    let found = running.ask("POST", "/subjects/p", protobuf(spaced)).await;
+    assert_eq!(found.json["version"], 1);
+    let path = "/subjects/p-normal/versions?normalize=true";
+    let normal = running.ask("POST", path, protobuf(spaced)).await;
+    let full = text.replace(
+        "  int32 b = 2;\n  M a = 1;",
+        "  .p.M a = 1;\n  int32 b = 2;",
+    );
+    assert_eq!(normal.json["schema"], full);
+    let other = "syntax = \"proto3\"; package p; message M { p.M a = 1; int32 b = 2; }";
+    let other = running.ask("POST", path, protobuf(other)).await;
+    assert_eq!(other.json["id"], normal.json["id"]);
+
     let json_schema = |text: &str| json!({"schema": text, "schemaType": "JSON"});
     let first = running
         .ask(
