@@ -105,6 +105,7 @@ impl Running {
             let options = ListenOptions {
                 address,
                 advertised: None,
+                rules: None,
             };
             anyhow::Ok((gateway, net::listen(broker.clone(), options).await?))
         };

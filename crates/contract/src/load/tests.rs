@@ -84,7 +84,7 @@ hint: did you mean `partitions`?"#,
 error: contracts/orders.yaml:7:11: unknown key `zebra` in `spec.topic`
 7 |   topic: {zebra: 3}
   |           ^^^^^
-hint: its keys are `name`, `partitions`, `retention`, `cleanup`, `maxMessage`"#,
+hint: its keys are `name`, `partitions`, `retention`, `cleanup`, `maxMessage`, `enforce`"#,
     );
 }
 

@@ -2,25 +2,65 @@
 //! count of values and every length are bounded: blocks of nothing cost no bytes, and a schema that
 //! refers to itself nests as deep as its data says.
 
-use serde_json::{Map, Number, Value};
+use std::borrow::Cow;
+
+use serde_json::Number;
 
 use super::{AvroSchema, Node, NodeId};
+use crate::tree::Tree;
 
 /// As deep as JSON data may be.
 const MAX_DEPTH: usize = 128;
 /// Values that take no bytes, beyond those that do.
 const FREE_VALUES: usize = 1024;
 
-pub(super) fn decode(schema: &AvroSchema, data: &[u8]) -> Result<Value, String> {
+/// Decodes data; of what no path of `wanted` leads to, only that it is there and well-formed is seen.
+pub(super) fn decode<'a>(
+    schema: &'a AvroSchema,
+    data: &'a [u8],
+    wanted: Wanted<'_>,
+) -> Result<Tree<'a>, String> {
     let mut decoding = Decoding {
         nodes: &schema.file.nodes,
         rest: data,
         values: FREE_VALUES + 8 * data.len(),
     };
-    let value = decoding.value(schema.root, 0)?;
+    let value = decoding.value(schema.root, 0, wanted)?;
     match decoding.rest.len() {
         0 => Ok(value),
         left => Err(format!("has {left} bytes behind the end of its Avro value")),
+    }
+}
+
+/// Which parts of the data are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'w> {
+    All,
+    /// What these names lead to, one inside the other.
+    Paths(&'w [&'w [String]]),
+    Nothing,
+}
+
+impl Wanted<'_> {
+    /// Calls `read` with what is wanted of a member.
+    fn of_member<T>(self, name: &str, read: impl FnOnce(Wanted<'_>) -> T) -> T {
+        let Self::Paths(paths) = self else {
+            return read(self);
+        };
+        let inner = paths
+            .iter()
+            .filter_map(|path| path.split_first())
+            .filter(|(first, _)| *first == name);
+        let inner: Vec<&[String]> = inner.map(|(_, rest)| rest).collect();
+        match inner.iter().any(|rest| rest.is_empty()) {
+            true => read(Wanted::All),
+            false if inner.is_empty() => read(Wanted::Nothing),
+            false => read(Wanted::Paths(&inner)),
+        }
+    }
+
+    fn is_nothing(self) -> bool {
+        matches!(self, Self::Nothing)
     }
 }
 
@@ -31,8 +71,14 @@ struct Decoding<'a> {
     values: usize,
 }
 
-impl Decoding<'_> {
-    fn value(&mut self, node: NodeId, depth: usize) -> Result<Value, String> {
+impl<'a> Decoding<'a> {
+    /// Reads a value; what is not wanted comes out as null.
+    fn value(
+        &mut self,
+        node: NodeId,
+        depth: usize,
+        wanted: Wanted<'_>,
+    ) -> Result<Tree<'a>, String> {
         if depth > MAX_DEPTH {
             return Err(format!("nests Avro values deeper than {MAX_DEPTH}"));
         }
@@ -42,18 +88,18 @@ impl Decoding<'_> {
             .ok_or("has more Avro values than its bytes warrant")?;
         let nodes = self.nodes;
         Ok(match &nodes[node] {
-            Node::Null => Value::Null,
+            Node::Null => Tree::Null,
             Node::Boolean => match self.take(1)? {
-                [0] => Value::Bool(false),
-                [1] => Value::Bool(true),
+                [0] => Tree::Bool(false),
+                [1] => Tree::Bool(true),
                 _ => return Err("has an Avro boolean that is neither 0 nor 1".to_owned()),
             },
             Node::Int => {
                 let number = self.long()?;
                 let fits = i32::try_from(number).map_err(|_| "has an Avro int beyond 32 bits")?;
-                fits.into()
+                Tree::Number(fits.into())
             }
-            Node::Long => self.long()?.into(),
+            Node::Long => Tree::Number(self.long()?.into()),
             Node::Float => {
                 let bytes = self.array::<4>()?;
                 float(f64::from(f32::from_le_bytes(bytes)))
@@ -61,53 +107,70 @@ impl Decoding<'_> {
             Node::Double => float(f64::from_le_bytes(self.array::<8>()?)),
             Node::Bytes => {
                 let length = self.length()?;
-                latin_1(self.take(length)?)
+                latin_1(self.take(length)?, wanted)
             }
-            Node::Fixed { size, .. } => latin_1(self.take(*size)?),
-            Node::String => self.text()?.into(),
+            Node::Fixed { size, .. } => latin_1(self.take(*size)?, wanted),
+            Node::String => Tree::Text(Cow::Borrowed(self.text()?)),
             Node::Enum(declared) => {
                 let index = self.length_of(declared.symbols.len(), "enum symbol")?;
-                declared.symbols[index].clone().into()
+                Tree::Text(Cow::Borrowed(&declared.symbols[index]))
             }
             Node::Union(branches) => {
                 let index = self.length_of(branches.len(), "union branch")?;
-                self.value(branches[index], depth + 1)?
+                self.value(branches[index], depth + 1, wanted)?
             }
             Node::Array(items) => {
+                // No path leads into a list.
+                let wanted = match wanted {
+                    Wanted::All => Wanted::All,
+                    Wanted::Paths(_) | Wanted::Nothing => Wanted::Nothing,
+                };
                 let mut values = Vec::new();
                 while let Some(count) = self.block()? {
                     for _ in 0..count {
-                        values.push(self.value(*items, depth + 1)?);
-                    }
-                }
-                Value::Array(values)
-            }
-            Node::Map(inner) => {
-                let mut entries = Map::new();
-                while let Some(count) = self.block()? {
-                    for _ in 0..count {
-                        let key = self.text()?;
-                        let value = self.value(*inner, depth + 1)?;
-                        if entries.insert(key, value).is_some() {
-                            return Err("has a key of an Avro map twice".to_owned());
+                        let value = self.value(*items, depth + 1, wanted)?;
+                        if !wanted.is_nothing() {
+                            values.push(value);
                         }
                     }
                 }
-                Value::Object(entries)
+                Tree::List(values)
+            }
+            Node::Map(inner) => {
+                let mut entries = Vec::new();
+                while let Some(count) = self.block()? {
+                    for _ in 0..count {
+                        let key = self.text()?;
+                        let read = |wanted: Wanted<'_>| self.value(*inner, depth + 1, wanted);
+                        entries.push((Cow::Borrowed(key), wanted.of_member(key, read)?));
+                    }
+                }
+                sort(&mut entries);
+                if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+                    return Err("has a key of an Avro map twice".to_owned());
+                }
+                Tree::Object(entries)
             }
             Node::Record(record) => {
-                let mut entries = Map::new();
+                let mut entries = Vec::new();
                 for field in &record.fields {
-                    let value = self.value(field.node, depth + 1)?;
-                    entries.insert(field.name.clone(), value);
+                    let name = field.name.as_str();
+                    wanted.of_member(name, |wanted| {
+                        let value = self.value(field.node, depth + 1, wanted)?;
+                        if !wanted.is_nothing() {
+                            entries.push((Cow::Borrowed(name), value));
+                        }
+                        Ok::<_, String>(())
+                    })?;
                 }
-                Value::Object(entries)
+                sort(&mut entries);
+                Tree::Object(entries)
             }
             Node::Reference(_) => return Err("has no Avro type".to_owned()),
         })
     }
 
-    fn take(&mut self, length: usize) -> Result<&[u8], String> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
         let (taken, rest) = self
             .rest
             .split_at_checked(length)
@@ -167,17 +230,20 @@ impl Decoding<'_> {
         Ok((count > 0).then_some(count))
     }
 
-    fn text(&mut self) -> Result<String, String> {
+    fn text(&mut self) -> Result<&'a str, String> {
         let length = self.length()?;
         let bytes = self.take(length)?;
-        let text =
-            std::str::from_utf8(bytes).map_err(|_| "has an Avro string that is not UTF-8")?;
-        Ok(text.to_owned())
+        std::str::from_utf8(bytes).map_err(|_| "has an Avro string that is not UTF-8".to_owned())
     }
 }
 
+/// Puts members in the order of a tree; the names of a record differ.
+fn sort<'a>(members: &mut [(Cow<'a, str>, Tree<'a>)]) {
+    members.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+}
+
 /// JSON has no infinities; Java's encoder writes them as these strings.
-fn float(number: f64) -> Value {
+fn float(number: f64) -> Tree<'static> {
     Number::from_f64(number).map_or_else(
         || {
             let name = match number {
@@ -185,12 +251,15 @@ fn float(number: f64) -> Value {
                 f64::NEG_INFINITY => "-Infinity",
                 _ => "NaN",
             };
-            Value::from(name)
+            Tree::Text(Cow::Borrowed(name))
         },
-        Value::Number,
+        Tree::Number,
     )
 }
 
-fn latin_1(bytes: &[u8]) -> Value {
-    Value::String(bytes.iter().map(|byte| char::from(*byte)).collect())
+fn latin_1(bytes: &[u8], wanted: Wanted<'_>) -> Tree<'static> {
+    match wanted {
+        Wanted::Nothing => Tree::Null,
+        _ => Tree::Text(bytes.iter().map(|byte| char::from(*byte)).collect()),
+    }
 }
