@@ -21,7 +21,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub use error::SchemaError;
 pub use fields::Field;
-pub use standalone::Standalone;
+pub use standalone::{Import, Standalone};
 
 use self::avro::AvroSchema;
 pub(crate) use self::avro::Wanted;
