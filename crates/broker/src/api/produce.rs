@@ -2,8 +2,9 @@
 //!
 //! Every batch is checked here, once, by its header and CRC. Records are opened only where their topic
 //! has rules (`rules.rs`); one that breaks them has its whole batch refused with 87, a text and, as
-//! KIP-467 has them, the records that are to blame. All batches of a request are queued before the next request is looked at, so that a pipeline keeps its order;
-//! the answer follows when they are durable. acks 1 gives what acks -1 gives.
+//! KIP-467 has them, the records that are to blame. All batches of a request are queued before the
+//! next request is looked at, so that a pipeline keeps its order; the answer follows when they are
+//! durable. acks 1 gives what acks -1 gives.
 //!
 //! Departures: one batch a partition, of format 2 (Kafka converts older ones). The time-out of the
 //! request is not used: the log itself refuses with 19 what it could not place within seconds.
