@@ -89,6 +89,19 @@ hint: its keys are `name`, `partitions`, `retention`, `cleanup`, `maxMessage`, `
 }
 
 #[test]
+fn a_schema_id_needs_the_subject_whose_it_is() {
+    check(
+        "schema: {file: schemas/order.json}",
+        "schema: {file: schemas/order.json, schemaId: header}",
+        r#"
+error: contracts/orders.yaml:6:48: `schema.schemaId` needs a `subject`, whose ids it writes
+6 |   schema: {file: schemas/order.json, schemaId: header}
+  |                                                ^^^^^^
+hint: name the registry's subject in `schema.subject`"#,
+    );
+}
+
+#[test]
 fn what_nothing_enforces_yet_is_refused_by_name() {
     check(
         "  key:",

@@ -329,6 +329,25 @@ fn json_keeps_the_contracts_schema_whatever_its_id() {
 }
 
 #[test]
+fn rules_beyond_the_schema_hold_here_too() {
+    for (format, good, bad) in [
+        (
+            "json",
+            &br#"{"id": "a", "total": 1}"#[..],
+            &br#"{"id": "a", "total": -1}"#[..],
+        ),
+        ("avro", &ORDER, &[2, b'a', 1, 0]),
+    ] {
+        let spec = "  schema: {SCHEMA, rules: [{name: positive, expr: message.total > 0}, \
+                    {name: odd, expr: message.total != 1, onFailure: warn}]}\n  topic: {enforce: [schema]}\n";
+        let contract = contract(format, spec);
+        assert_eq!(verdict(&contract, Some(b"a"), Some(good), &[]), "");
+        let expected = "#/data breaks the rule `positive` (schema.rules.positive)";
+        assert_eq!(verdict(&contract, Some(b"a"), Some(bad), &[]), expected);
+    }
+}
+
+#[test]
 fn a_contract_that_is_not_in_force_takes_nothing() {
     let retired = contract(
         "json",
