@@ -2,6 +2,7 @@
 //! a log is asked what it holds. Measures; never decides whether a figure is good.
 
 pub mod answer;
+pub mod avro;
 pub mod call;
 pub mod follow;
 pub mod kafka;

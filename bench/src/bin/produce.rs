@@ -11,10 +11,11 @@ use hdrhistogram::Histogram;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::ThreadedProducer;
 use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer, ProducerContext};
-use tidegate_bench::orders::{BODY_BYTES, Orders};
+use tidegate_bench::avro::AvroOrders;
+use tidegate_bench::orders::{BODY_BYTES, EVENT_SOURCE, ID_BYTES, Orders};
 use tidegate_bench::outcome::{self, Latency, Outcome};
 use tidegate_bench::usage::{Client, Meter, Watched};
 
@@ -45,9 +46,21 @@ struct Arguments {
     /// When the orders were placed.
     #[arg(long)]
     time: String,
+    /// How the data is written.
+    #[arg(long, value_enum, default_value = "json")]
+    form: Form,
+    /// Sends the headers of a CloudEvent of this type.
+    #[arg(long)]
+    event_type: Option<String>,
     /// NAME=PID of a process whose use is taken in the window.
     #[arg(long = "watch")]
     watched: Vec<Watched>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Form {
+    Json,
+    Avro,
 }
 
 /// Counts deliveries; a record carries when it was due, in microseconds since the start.
@@ -164,6 +177,23 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// The headers of a CloudEvent (Kafka binding, binary mode).
+fn envelope(id: &[u8], event_type: &str) -> OwnedHeaders {
+    let headers = [
+        ("ce_specversion", &b"1.0"[..]),
+        ("ce_id", id),
+        ("ce_source", EVENT_SOURCE.as_bytes()),
+        ("ce_type", event_type.as_bytes()),
+    ];
+    let headers = headers.map(|(key, value)| Header {
+        key,
+        value: Some(value),
+    });
+    headers
+        .into_iter()
+        .fold(OwnedHeaders::new_with_capacity(4), OwnedHeaders::insert)
+}
+
 fn sleep_until(at: Instant) {
     std::thread::sleep(at.saturating_duration_since(Instant::now()));
 }
@@ -179,7 +209,9 @@ fn send(
     let interval = arguments
         .rate
         .map(|rate| Duration::from_secs_f64(1.0 / rate));
+    let avro = AvroOrders::new(&orders);
     let mut body = [0; BODY_BYTES];
+    let mut id = [0; ID_BYTES];
     for number in 0..records {
         let due = match interval {
             Some(interval) => {
@@ -192,11 +224,18 @@ fn send(
         if due >= until {
             break;
         }
-        orders.write_body(number, &mut body);
+        match arguments.form {
+            Form::Json => orders.write_body(number, &mut body),
+            Form::Avro => avro.write_body(&orders, number, &mut body),
+        }
         let key = orders.key(number);
         let mut record = BaseRecord::with_opaque_to(&arguments.topic, due.as_micros() as usize)
             .key(&key)
             .payload(&body);
+        if let Some(event_type) = &arguments.event_type {
+            orders.write_id(number, &mut id);
+            record = record.headers(envelope(&id, event_type));
+        }
         loop {
             match producer.send(record) {
                 Ok(()) => break,

@@ -3,6 +3,7 @@
 //! Start: contracts, then addresses, then the log, so that a mistake costs nothing. Stop: the doors
 //! drain, then the log makes durable what it took, and operations see it to the end.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +12,11 @@ use anyhow::Context as _;
 use serde_json::Value;
 use tidegate_broker::env::real::{LockError, RealDisk};
 use tidegate_broker::net::{KafkaPort, ListenOptions};
+use tidegate_broker::rules::{RecordRef, RecordRules, TopicRules};
 use tidegate_broker::sequencer::HistorySettings;
 use tidegate_broker::wal::inspect;
 use tidegate_broker::{Broker, OpenError, Options, net, settings};
+use tidegate_contract::record::Incoming;
 use tidegate_contract::{Contracts, load};
 use tidegate_gateway::{
     Gateway, Parts, RandomIds, Source, SystemClock, serve_http, serve_ops, serve_registry,
@@ -36,6 +39,34 @@ pub(crate) struct Running {
     operations: Door,
     kafka_port: KafkaPort,
     broker: Broker,
+}
+
+/// The contracts in force, as the Kafka port asks for them.
+struct PortRules(Arc<Gateway>);
+
+impl RecordRules for PortRules {
+    fn of_topic(&self, topic: &str) -> Option<Arc<dyn TopicRules>> {
+        let rules = self.0.record_rules(topic)?;
+        Some(Arc::new(ContractRules(rules)))
+    }
+}
+
+impl fmt::Debug for PortRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PortRules")
+    }
+}
+
+struct ContractRules(Arc<tidegate_gateway::RecordRules>);
+
+impl TopicRules for ContractRules {
+    fn check(&self, record: &RecordRef<'_>) -> Result<(), String> {
+        self.0.check(&Incoming {
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+        })
+    }
 }
 
 /// A door of the gateway on its task.
@@ -105,6 +136,7 @@ impl Running {
             let options = ListenOptions {
                 address,
                 advertised: None,
+                rules: Some(Arc::new(PortRules(Arc::clone(&gateway)))),
             };
             anyhow::Ok((gateway, net::listen(broker.clone(), options).await?))
         };

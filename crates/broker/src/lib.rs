@@ -17,6 +17,7 @@ pub mod net;
 pub mod object;
 mod open;
 pub mod read;
+pub mod rules;
 pub mod sequencer;
 pub mod settings;
 pub mod shared;

@@ -13,6 +13,7 @@ use crate::model::{
     SourceRule,
 };
 use crate::path::Path;
+use crate::schema::{Data, Schema};
 use crate::tree::Tree;
 
 /// More reasons help nobody; the rest is counted.
@@ -143,7 +144,7 @@ impl Reasons {
     }
 
     /// Returns how many there are, those that did not fit included.
-    fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.kept.len() + self.more
     }
 
@@ -177,29 +178,24 @@ impl EventContract {
             let detail = format!("the contract is `{}` and takes no events", self.lifecycle);
             return Err(self.refuse(Reason::new("#", detail, "lifecycle"), OnInvalid::Reject));
         }
-        let data = self.parse(event)?;
+        let Data { tree, fits } = self.parse(event)?;
         let mut reasons = Reasons::default();
         self.check_attributes(event, &mut reasons);
-        let key = self.key_of(&data, &mut reasons);
-        let id = self.id_of(event, &data, &mut reasons);
-        let time_ms = self.time_of(event, &data, received_at_ms, &mut reasons);
+        let key = self.key_text(&tree, &mut reasons);
+        let key = key.map(|key| Bytes::from(key.into_owned()));
+        let id = self.id_of(&event.id, &tree, &mut reasons);
+        let time_ms = self.time_of(event, &tree, received_at_ms, &mut reasons);
         let before_schema = reasons.total();
         // Last, so that its many reasons cannot crowd out the few of the others.
-        if self.schema.schema.check(&data, &mut reasons).is_err() {
-            // Loading checks schemas, so this is a schema that only compiling finds broken. The
-            // event cannot be judged: it is kept if the contract keeps such, and its owner learns.
-            reasons.push(Reason::new(
-                "#",
-                "the contract's schema does not compile",
-                "schema",
-            ));
+        if !fits {
+            Self::check_schema(&self.schema.schema, &tree, &mut reasons);
         }
         let mut on_invalid = self.ingress.on_invalid;
         let mut warnings = Vec::new();
         // A rule is written for data of the schema's shape.
         if reasons.total() == before_schema && !self.schema.rules.is_empty() {
             let only_rules = reasons.is_empty();
-            let failed = self.check_rules(&data, &mut reasons, &mut warnings);
+            let failed = self.check_rules(&tree, &mut reasons, &mut warnings);
             if let Some(failed) = failed.filter(|_| only_rules) {
                 on_invalid = failed;
             }
@@ -222,7 +218,7 @@ impl EventContract {
 
     /// Checks the rules beyond the schema; says what becomes of the event if one that refuses is
     /// broken. If one of several keeps the event, it is kept.
-    fn check_rules(
+    pub(crate) fn check_rules(
         &self,
         data: &Tree<'_>,
         reasons: &mut Reasons,
@@ -288,7 +284,7 @@ impl EventContract {
         reasons: &mut Reasons,
     ) -> Option<Bytes> {
         let read = rules.schema.read(media_type, body);
-        let request = read.map_err(|reason| reasons.push(reason)).ok()?;
+        let request = read.map_err(|reason| reasons.push(reason)).ok()?.tree;
         if rules.schema.check(&request, reasons).is_err() {
             let detail = "the contract's request schema does not compile";
             reasons.push(Reason::new("#", detail, "ingress.request.schema"));
@@ -305,7 +301,44 @@ impl EventContract {
         made.ok()
     }
 
-    fn parse<'e>(&'e self, event: &'e Event) -> Result<Tree<'e>, Violation> {
+    /// Returns the data in the schema's own encoding: what came as JSON under Avro or Protobuf is
+    /// written anew. Nothing if it is in it already.
+    ///
+    /// # Errors
+    /// The data does not keep the contract, or has no form in the encoding.
+    pub fn in_own_encoding(&self, event: &Event) -> Result<Option<Bytes>, Violation> {
+        let schema = &self.schema.schema;
+        let media_type = event
+            .datacontenttype
+            .as_deref()
+            .unwrap_or("application/json");
+        let Some(data) = event.data.as_ref() else {
+            return Ok(None);
+        };
+        if schema.is_own_encoding(media_type) {
+            return Ok(None);
+        }
+        let encoded = schema.encode(data).map_err(|detail| {
+            let reason = Reason::new("#/data", detail, "schema.schemaId");
+            self.refuse(reason, self.ingress.on_invalid)
+        })?;
+        Ok(Some(encoded.into()))
+    }
+
+    /// Checks data by the contract's schema, or by another version of it.
+    pub(crate) fn check_schema(schema: &Schema, data: &Tree<'_>, reasons: &mut Reasons) {
+        if schema.check(data, reasons).is_err() {
+            // Loading checks schemas, so this is a schema that only compiling finds broken. The
+            // event cannot be judged: it is kept if the contract keeps such, and its owner learns.
+            reasons.push(Reason::new(
+                "#",
+                "the contract's schema does not compile",
+                "schema",
+            ));
+        }
+    }
+
+    fn parse<'e>(&'e self, event: &'e Event) -> Result<Data<'e>, Violation> {
         let on_invalid = self.ingress.on_invalid;
         let Some(data) = &event.data else {
             return Err(self.refuse(
@@ -340,7 +373,12 @@ impl EventContract {
         }
     }
 
-    fn key_of(&self, data: &Tree<'_>, reasons: &mut Reasons) -> Option<Bytes> {
+    /// Finds the record's key in the data.
+    pub(crate) fn key_text<'d>(
+        &self,
+        data: &'d Tree<'_>,
+        reasons: &mut Reasons,
+    ) -> Option<Cow<'d, str>> {
         let from = &self.key.from;
         let Some(value) = from.find(data) else {
             if self.key.on_missing == MissingKey::Reject {
@@ -348,10 +386,16 @@ impl EventContract {
             }
             return None;
         };
-        named(value, from, "key.from", reasons).map(|key| Bytes::from(key.into_owned()))
+        named(value, from, "key.from", reasons)
     }
 
-    fn id_of(&self, event: &Event, data: &Tree<'_>, reasons: &mut Reasons) -> Option<String> {
+    /// Finds the event's id in the data, if that is where it is; `given` is the one it came with.
+    pub(crate) fn id_of(
+        &self,
+        given: &str,
+        data: &Tree<'_>,
+        reasons: &mut Reasons,
+    ) -> Option<String> {
         let from = self.event.id.as_ref()?;
         let Some(value) = from.find(data) else {
             reasons.push(Reason::new(from.pointer(), "required", "event.id"));
@@ -363,7 +407,7 @@ impl EventContract {
             reasons.push(Reason::new(from.pointer(), detail, "event.id"));
             return None;
         }
-        if !event.id.is_empty() && event.id != id {
+        if !given.is_empty() && given != id {
             reasons.push(Reason::new(
                 "#/id",
                 format!("must be the value of `{from}`"),
@@ -428,7 +472,12 @@ impl EventContract {
         self.violation(reasons, None, on_invalid)
     }
 
-    fn violation(&self, reasons: Reasons, id: Option<String>, on_invalid: OnInvalid) -> Violation {
+    pub(crate) fn violation(
+        &self,
+        reasons: Reasons,
+        id: Option<String>,
+        on_invalid: OnInvalid,
+    ) -> Violation {
         let Reasons { kept: errors, more } = reasons;
         Violation {
             contract: self.name.clone(),

@@ -172,6 +172,16 @@ pub(crate) fn timestamp_ms(text: &str) -> Option<i64> {
     i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }
 
+/// Says whether a text may be the value of a required attribute.
+pub(crate) fn is_attribute(value: &str) -> bool {
+    !value.is_empty() && text("", value).is_ok()
+}
+
+/// Says whether an attribute is a URI reference (RFC 3986 §4.1).
+pub(crate) fn is_uri_reference(value: &str) -> bool {
+    uri_reference("source", value).is_ok()
+}
+
 fn required(name: &'static str, value: &str) -> Result<(), AttributeError> {
     if value.is_empty() {
         return Err(AttributeError::Missing(name));

@@ -19,7 +19,9 @@ pub mod load;
 pub mod model;
 pub mod path;
 pub mod reader;
+pub mod record;
 pub mod schema;
+pub mod schema_id;
 pub mod tree;
 pub mod units;
 

@@ -233,6 +233,30 @@ words! {
 }
 
 words! {
+    /// What is asked of records that Kafka clients send.
+    Enforce {
+        /// The data keeps the schema, and its schema id is allowed.
+        Schema = "schema",
+        /// The key is the one in the data.
+        Key = "key",
+        /// The CloudEvents headers are there and the contract's.
+        Headers = "headers",
+        /// The data is not too large.
+        Size = "size",
+    }
+}
+
+words! {
+    /// Where records carry the id of their schema (Confluent's wire formats).
+    SchemaIdPlace {
+        /// The GUID in the header `__value_schema_id`.
+        Header = "header",
+        /// 0x00 and the number before the data.
+        Prefix = "prefix",
+    }
+}
+
+words! {
     /// Within what an identity is unique.
     Scope {
         /// One tenant.
@@ -398,6 +422,10 @@ pub struct SchemaRules {
     pub compatibility: Compatibility,
     /// How that is judged for JSON Schema.
     pub policy: CompatibilityPolicy,
+    /// The registry subject that holds it.
+    pub subject: Option<String>,
+    /// Where records carry its id; only with a subject.
+    pub schema_id: Option<SchemaIdPlace>,
     /// What must hold of the data beyond the schema.
     pub rules: Vec<FieldRule>,
     /// Tells whether the text is another; good within one process.
@@ -448,6 +476,8 @@ pub struct TopicRules {
     pub cleanup: Vec<Cleanup>,
     /// How large the data of one event may be, without headers.
     pub max_message: ByteSize,
+    /// What is asked of records that Kafka clients send; nothing: any are taken.
+    pub enforce: Vec<Enforce>,
 }
 
 /// What happens at the edge.

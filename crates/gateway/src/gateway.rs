@@ -13,7 +13,8 @@ use tidegate_event_log::{Log, LogError, TopicSpec};
 
 use crate::clock::{Clock, Ids};
 use crate::ingress::body::Inflight;
-use crate::ingress::lane::{Lane, Lanes, topic_spec};
+use crate::ingress::lane::{Lane, Lanes, Schemas, topic_spec};
+use crate::ingress::port::RecordRules;
 use crate::ingress::quarantine;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -56,6 +57,19 @@ pub enum StartError {
     /// The schemas cannot be read.
     #[error("the schemas in topic `_schemas` cannot be read")]
     Schemas(#[source] LogError),
+    /// The registry refuses the schema of a contract.
+    #[error(
+        "contract `{contract}`: its schema cannot be registered under `{subject}`: {problem}\n\
+         hint: mend the schema, or change the compatibility that the registry asks of the subject"
+    )]
+    Schema {
+        /// The contract's name.
+        contract: String,
+        /// As the contract has it.
+        subject: String,
+        /// What the registry says.
+        problem: String,
+    },
     /// A setting cannot be used.
     #[error("`{0}` is not a header's name")]
     HeaderName(String),
@@ -72,7 +86,7 @@ pub struct Gateway {
     pub(crate) inflight: Inflight,
     pub(crate) kept_headers: Vec<HeaderName>,
     pub(crate) started_ms: i64,
-    pub(crate) registry: Store,
+    pub(crate) registry: Arc<Store>,
     lanes: ArcSwap<Lanes>,
     draining: AtomicBool,
 }
@@ -110,7 +124,7 @@ impl Gateway {
             inflight: Inflight::default(),
             kept_headers,
             started_ms,
-            registry: registry.map_err(StartError::Schemas)?,
+            registry: Arc::new(registry.map_err(StartError::Schemas)?),
             lanes: ArcSwap::default(),
             draining: AtomicBool::new(false),
         });
@@ -119,11 +133,12 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Puts another set of contracts in force, once their topics are there. Requests that are
+    /// Puts another set of contracts in force, once their topics are there and their schemas are
+    /// registered. Requests that are
     /// under way end under the contracts they began with.
     ///
     /// # Errors
-    /// A topic cannot be created; the old contracts stay in force.
+    /// A topic cannot be created, or a schema is not registered; the old contracts stay in force.
     pub async fn replace_contracts(&self, contracts: &Contracts) -> Result<(), StartError> {
         let mut partitions = self.partitions().await?;
         for contract in contracts {
@@ -138,9 +153,43 @@ impl Gateway {
         {
             partitions = self.partitions().await?;
         }
-        let lanes = Lanes::new(contracts, &partitions, &self.metrics);
+        let schemas = self.register_schemas(contracts).await?;
+        let lanes = Lanes::new(
+            contracts,
+            &partitions,
+            &self.metrics,
+            &self.registry,
+            &schemas,
+        );
         self.lanes.store(Arc::new(lanes));
         Ok(())
+    }
+
+    /// Registers the schemas of contracts that have a subject and are in force.
+    async fn register_schemas(&self, contracts: &Contracts) -> Result<Schemas, StartError> {
+        let mut schemas = Schemas::new();
+        for contract in contracts {
+            let Some(subject) = &contract.schema.subject else {
+                continue;
+            };
+            if !contract.lifecycle.accepts_events() {
+                continue;
+            }
+            let registered = registry::subject::register(&self.registry, contract, subject).await;
+            let registered = registered.map_err(|problem| StartError::Schema {
+                contract: contract.name.clone(),
+                subject: subject.clone(),
+                problem,
+            })?;
+            schemas.insert(contract.name.clone(), registered);
+        }
+        Ok(schemas)
+    }
+
+    /// Returns what a topic asks of records that Kafka clients send; nothing: it takes any. What is
+    /// in force now counts, so ask anew for each batch.
+    pub fn record_rules(&self, topic: &str) -> Option<Arc<RecordRules>> {
+        self.lanes().rules_of(topic).cloned()
     }
 
     /// Returns how many partitions each topic has.

@@ -37,4 +37,5 @@ mod settings;
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use gateway::{Gateway, Parts, StartError};
 pub use http::{serve_http, serve_ops, serve_registry};
+pub use ingress::port::RecordRules;
 pub use settings::{Secret, Settings, Source};

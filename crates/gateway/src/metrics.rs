@@ -46,6 +46,23 @@ struct CodeLabel {
     code: u32,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct EnforceLabel {
+    contract: String,
+    rule: &'static str,
+}
+
+/// Counts what the Kafka port refuses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PortRefusals(Family<EnforceLabel, Counter>);
+
+impl PortRefusals {
+    pub(crate) fn count(&self, contract: &str, rule: &'static str) {
+        let contract = contract.to_owned();
+        self.0.get_or_create(&EnforceLabel { contract, rule }).inc();
+    }
+}
+
 /// What became of the events of one contract.
 #[derive(Clone, Debug)]
 pub(crate) struct LaneCounters {
@@ -65,6 +82,7 @@ pub(crate) struct Metrics {
     quarantine_repeated: Family<ContractLabel, Counter>,
     warned: Family<RuleLabel, Counter>,
     refused: Family<ReasonLabel, Counter>,
+    pub(crate) port_refusals: PortRefusals,
     pub(crate) append_seconds: Histogram,
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
@@ -167,6 +185,7 @@ impl Metrics {
             quarantine_repeated: Family::default(),
             warned: Family::default(),
             refused: Family::default(),
+            port_refusals: PortRefusals::default(),
             append_seconds: Histogram::new(APPEND_SECONDS),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
@@ -204,6 +223,11 @@ impl Metrics {
             "events_refused",
             "Requests and events refused with nothing kept, by type of problem",
             metrics.refused.clone(),
+        );
+        add.register(
+            "records_refused",
+            "Records of Kafka clients that broke the contract of their topic, by contract and rule; none of their batches is stored",
+            metrics.port_refusals.0.clone(),
         );
         add.register_with_unit(
             "append_duration",

@@ -40,6 +40,7 @@ const BATCH: &str = "100 events a batch";
 const JAVA: &str = "Kafka produce, Java client defaults, 1 KiB";
 const JAVA_256K: &str = "the same, 256 KiB batches";
 const LIBRDKAFKA: &str = "the same, librdkafka";
+const RULES: &str = "the same, every record held against its contract";
 const ACK: &str = "durable ack at 2,000 records/s";
 const CONSUME: &str = "consume";
 const REST: &str = "memory at rest, start to ready";
@@ -49,9 +50,9 @@ const HALF: &str = "at half of this run's saturation";
 const PEERS: &str = "HTTP event → receipt, against Strimzi Bridge, Karapace REST, Redpanda Connect";
 const EXTERNAL: &str = "over external Kafka, against the hand-written service";
 /// Every row of the design's table, in its order.
-const WORKS: [&str; 14] = [
-    HTTP_64, HTTP_256, BATCH, PEERS, ANSWERS, EXTERNAL, JAVA, JAVA_256K, LIBRDKAFKA, ACK, CONSUME,
-    REPLAY, REST, HALF,
+const WORKS: [&str; 15] = [
+    HTTP_64, HTTP_256, BATCH, PEERS, ANSWERS, EXTERNAL, JAVA, JAVA_256K, LIBRDKAFKA, RULES, ACK,
+    CONSUME, REPLAY, REST, HALF,
 ];
 /// What the design wants and no suite measures: a line all the same, so that nobody takes it for reached.
 const NOT_HERE: [(&str, &str); 4] = [
@@ -90,6 +91,10 @@ const AIMS: &[Aim] = &[
     aim!(JAVA, "records/s ≥ 0.9× default", ("java", "tidegate", "events_per_s"), ("java", "kafka", "events_per_s"), Bound::AtLeast(0.9)),
     aim!(JAVA_256K, "records/s ≥ 1× default", ("java-256k", "tidegate", "events_per_s"), ("java-256k", "kafka", "events_per_s"), Bound::AtLeast(1.0)),
     aim!(LIBRDKAFKA, "records/s ≥ 1× default", ("librdkafka", "tidegate", "events_per_s"), ("librdkafka", "kafka", "events_per_s"), Bound::AtLeast(1.0)),
+    aim!(RULES, "JSON: CPU ≤ 1.25× without", ("rules-json-on", "tidegate", "cpu_s"), ("rules-json-off", "tidegate", "cpu_s"), Bound::AtMost(1.25)),
+    aim!(RULES, "Avro: CPU ≤ 1.25× without", ("rules-avro-on", "tidegate", "cpu_s"), ("rules-avro-off", "tidegate", "cpu_s"), Bound::AtMost(1.25)),
+    aim!(RULES, "JSON: records/s ≥ 0.75× without", ("rules-json-on", "tidegate", "events_per_s"), ("rules-json-off", "tidegate", "events_per_s"), Bound::AtLeast(0.75)),
+    aim!(RULES, "Avro: records/s ≥ 0.75× without", ("rules-avro-on", "tidegate", "events_per_s"), ("rules-avro-off", "tidegate", "events_per_s"), Bound::AtLeast(0.75)),
     aim!(ACK, "Java client: p95 ≤ 1/2 of fsynced", ("ack-java", "tidegate", "p95_ms"), ("ack-java", "kafka-fsynced", "p95_ms"), Bound::AtMost(0.5)),
     aim!(ACK, "Java client: p99 ≤ 1/2 of fsynced", ("ack-java", "tidegate", "p99_ms"), ("ack-java", "kafka-fsynced", "p99_ms"), Bound::AtMost(0.5)),
     aim!(ACK, "librdkafka: p95 ≤ 1/2 of fsynced", ("ack-librdkafka", "tidegate", "p95_ms"), ("ack-librdkafka", "kafka-fsynced", "p95_ms"), Bound::AtMost(0.5)),

@@ -26,6 +26,7 @@ pub(crate) enum Suite {
     #[value(name = "java-256k")]
     Java256k,
     Librdkafka,
+    Rules,
     AckJava,
     AckLibrdkafka,
     Consume,
@@ -71,6 +72,7 @@ impl Suite {
             // A second of warm-up, and once a short try.
             Self::Java | Self::Java256k => java(3.0, window + 1.0) + 3.0 * AROUND_JAVA_S,
             Self::Librdkafka => load(3.0, window),
+            Self::Rules => load(4.0, window),
             Self::AckJava => java(3.0, at_rate * 1.25),
             Self::AckLibrdkafka => load(3.0, at_rate),
             // Writing, then both brokers with both tools, hot and cold.

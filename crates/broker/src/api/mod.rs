@@ -32,6 +32,7 @@ use crate::broker::{Broker, Inner};
 use crate::group::{Coordinator, Limits};
 use crate::net::Endpoint;
 use crate::read::partition::{Partition, Topic, TopicTable};
+use crate::rules::Checks;
 use crate::wire::{self, Answer, ErrorCode, KafkaRequest, RequestHead, Uuid, WireError};
 
 /// An API and the versions of it that are served.
@@ -99,11 +100,12 @@ pub(crate) struct Port {
     pub(crate) broker: Broker,
     groups: Arc<Coordinator>,
     advertised: Endpoint,
+    checks: Checks,
 }
 
 impl Port {
     /// Starts what a port needs. Called inside a Tokio runtime.
-    pub(crate) fn start(broker: Broker, advertised: Endpoint) -> Self {
+    pub(crate) fn start(broker: Broker, advertised: Endpoint, checks: Checks) -> Self {
         let settings = broker.settings();
         let limits = Limits {
             initial_delay_ms: u64::try_from(settings.group_initial_rebalance_delay_ms).unwrap_or(0),
@@ -128,6 +130,7 @@ impl Port {
             broker,
             groups,
             advertised,
+            checks,
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Produce (0), versions 3-13: record batches into the log. Advertised from 0.
 //!
-//! Every batch is checked here, once, by its header and CRC; records are not opened. All batches of
-//! a request are queued before the next request is looked at, so that a pipeline keeps its order;
-//! the answer follows when they are durable. acks 1 gives what acks -1 gives.
+//! Every batch is checked here, once, by its header and CRC. Records are opened only where their topic
+//! has rules (`rules.rs`); one that breaks them has its whole batch refused with 87, a text and, as
+//! KIP-467 has them, the records that are to blame. All batches of a request are queued before the
+//! next request is looked at, so that a pipeline keeps its order; the answer follows when they are
+//! durable. acks 1 gives what acks -1 gives.
 //!
 //! Departures: one batch a partition, of format 2 (Kafka converts older ones). The time-out of the
 //! request is not used: the log itself refuses with 19 what it could not place within seconds.
 //! Transactions do not exist yet (53, 48). Topics of the product itself cannot be written (17).
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -14,9 +18,12 @@ use tokio::sync::oneshot;
 use super::{Caller, CloseReason, Reply, TopicKey, encode, find_partition};
 use crate::batch::{self, BatchError, BatchHeader, Compression};
 use crate::read::partition::{Topic, TopicTable};
+use crate::rules::{self, TopicRules};
 use crate::sequencer::{Produced, Refusal};
 use crate::wire::produce_request::TopicProduceData;
-use crate::wire::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use crate::wire::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use crate::wire::{
     self, Answer, ErrorCode, ProduceRequest, ProduceResponse, RequestHead, message, text,
 };
@@ -34,12 +41,39 @@ const LOG_START_FROM: i16 = 5;
 struct Refused {
     error: ErrorCode,
     reason: String,
+    /// The records that are to blame, by their places in the batch.
+    records: Vec<(i32, String)>,
 }
 
 impl Refused {
     fn new(error: ErrorCode, reason: impl Into<String>) -> Self {
-        let reason = reason.into();
-        Self { error, reason }
+        Self {
+            error,
+            reason: reason.into(),
+            records: Vec::new(),
+        }
+    }
+
+    fn by_rules(refused: rules::Refused) -> Self {
+        match refused {
+            // Java's producer then splits the batch, which is what helps.
+            rules::Refused::Unreadable(error @ BatchError::TooLarge(_)) => {
+                Self::new(ErrorCode::MessageTooLarge, error.to_string())
+            }
+            rules::Refused::Unreadable(error) => {
+                Self::new(ErrorCode::InvalidRecord, error.to_string())
+            }
+            rules::Refused::Records(records) => {
+                let (at, first) = records.first().map_or((0, ""), |(at, why)| (*at, why));
+                let reason = format!("record {at} of the batch: {first}");
+                Self {
+                    error: ErrorCode::InvalidRecord,
+                    reason,
+                    records,
+                }
+            }
+            rules::Refused::Failed => Self::new(ErrorCode::UnknownServerError, ""),
+        }
     }
 }
 
@@ -66,6 +100,10 @@ pub(super) async fn handle(
     let mut queued = Vec::with_capacity(request.topic_data.len());
     for mut topic in request.topic_data {
         let found = find_topic(&topics, &topic, head.version);
+        let rules = match found {
+            Ok(topic) => caller.port.checks.of_topic(&topic.name),
+            Err(_) => None,
+        };
         let batches = std::mem::take(&mut topic.partition_data);
         let mut partitions = Vec::with_capacity(batches.len());
         for partition in batches {
@@ -73,7 +111,8 @@ pub(super) async fn handle(
                 (Err(error), _) | (_, Err(error)) => Outcome::Refused(Refused::new(error, "")),
                 (Ok(()), Ok(topic)) => {
                     let records = partition.records.unwrap_or_default();
-                    queue(caller, head.version, topic, partition.index, records).await
+                    let asked = (head.version, partition.index);
+                    queue(caller, asked, topic, rules.as_ref(), records).await
                 }
             };
             partitions.push((partition.index, outcome));
@@ -120,9 +159,9 @@ fn find_topic<'t>(
 
 async fn queue(
     caller: &Caller,
-    version: i16,
+    (version, index): (i16, i32),
     topic: &Topic,
-    index: i32,
+    rules: Option<&Arc<dyn TopicRules>>,
     records: Bytes,
 ) -> Outcome {
     let checked = match find_partition(topic, index) {
@@ -132,6 +171,11 @@ async fn queue(
     match checked {
         Err(refused) => Outcome::Refused(refused),
         Ok((partition, header)) => {
+            if let Some(rules) = rules
+                && let Err(refused) = caller.port.checks.check(rules, &header, &records).await
+            {
+                return Outcome::Refused(Refused::by_rules(refused));
+            }
             let permit = caller.broker().admit(records.len()).await;
             let broker = caller.broker();
             Outcome::Queued(broker.produce(topic, partition.index, header, records, permit))
@@ -256,6 +300,16 @@ fn answer_partition(
         }),
         Err(refused) => {
             let reason = Some(refused.reason).filter(|reason| !reason.is_empty());
+            let records = refused.records.into_iter().map(|(at, reason)| {
+                message!(BatchIndexAndErrorMessage {
+                    batch_index: at,
+                    batch_index_error_message: Some(text(reason)),
+                })
+            });
+            let record_errors = match version >= MESSAGES_FROM {
+                true => records.collect(),
+                false => Vec::new(),
+            };
             message!(PartitionProduceResponse {
                 index,
                 error_code: refused.error.code(),
@@ -263,6 +317,7 @@ fn answer_partition(
                 log_append_time_ms: -1,
                 log_start_offset: -1,
                 error_message: reason.filter(|_| version >= MESSAGES_FROM).map(text),
+                record_errors,
             })
         }
     }

@@ -13,11 +13,14 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod varint;
+mod view;
 
 pub use build::{OpenBatch, encode_record};
 pub use compression::Compression;
 pub use header::{BatchHeader, HEADER_BYTES, place, seal_crc, validate};
+pub(crate) use read::look_at;
 pub use read::{Placed, Records, records};
+pub use view::HeaderRef;
 
 /// Why bytes are not a record batch.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -1,10 +1,13 @@
 //! Opens a batch and reads its records one by one.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use tidegate_event_log::{Header, Offset, Record};
 
 use super::header::{BatchHeader, HEADER_BYTES};
-use super::{BatchError, varint};
+use super::view::{self, HeaderRef};
+use super::{BatchError, Compression};
 
 /// Opens the records of one batch, unpacking at most `max_decompressed` bytes.
 ///
@@ -55,40 +58,74 @@ impl Records {
 
     fn read(&mut self) -> Result<Placed, &'static str> {
         let mut rest = &self.bytes[self.at..];
-        let len = varint::take(&mut rest).ok_or("its length is cut off")?;
-        let start = self.bytes.len() - rest.len();
-        let end = usize::try_from(len)
-            .ok()
-            .and_then(|len| start.checked_add(len))
-            .filter(|&end| end <= self.bytes.len())
-            .ok_or("its length reaches past the batch")?;
-        let mut fields = Fields {
-            source: self.bytes.slice(start..end),
-            at: 0,
+        let mut headers = Vec::new();
+        let read = view::take(&mut rest, &mut headers)?;
+        let part = |field: &[u8]| self.bytes.slice_ref(field);
+        let record = Record {
+            key: read.key.map(part),
+            value: read.value.map(part),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| Header {
+                    name: part(name),
+                    value: value.map(part),
+                })
+                .collect(),
         };
-        fields.skip_attributes()?;
-        let timestamp_delta = fields.varint()?;
-        let offset_delta = fields.varint()?;
-        let key = fields.bytes()?;
-        let value = fields.bytes()?;
-        let headers = fields.headers()?;
-        if fields.at != fields.source.len() {
-            return Err("bytes are left over");
-        }
-        self.at = end;
+        let (timestamp_delta, offset_delta) = (read.timestamp_delta, read.offset_delta);
+        self.at = self.bytes.len() - rest.len();
         let timestamp_ms = if self.header.has_log_append_time() {
             self.header.max_timestamp
         } else {
             self.header.base_timestamp.wrapping_add(timestamp_delta)
         };
         let offset = self.header.base_offset.wrapping_add(offset_delta);
-        let record = Record {
-            key,
-            value,
-            headers,
-        };
         Ok((offset, timestamp_ms, record))
     }
+}
+
+/// Shows the records of a batch where they lie, one after the other, unpacking at most
+/// `max_decompressed` bytes, until `see` says that it has seen enough. As strict as a reader can be:
+/// offsets follow each other, and nothing is left over.
+///
+/// # Errors
+/// Those of [`records`].
+pub(crate) fn look_at(
+    batch: &[u8],
+    max_decompressed: usize,
+    mut see: impl FnMut(i32, Option<&[u8]>, Option<&[u8]>, &[HeaderRef<'_>]) -> ControlFlow<()>,
+) -> Result<(), BatchError> {
+    let header = BatchHeader::parse(batch)?;
+    let need = header.total_bytes();
+    let packed = batch.get(HEADER_BYTES..need).ok_or(BatchError::Truncated {
+        have: batch.len(),
+        need,
+    })?;
+    let unpacked;
+    let mut rest = match header.compression()? {
+        Compression::None => packed,
+        packing => {
+            unpacked = packing.unpack(packed, max_decompressed)?;
+            &unpacked
+        }
+    };
+    let mut headers = Vec::new();
+    for index in 0..header.record_count {
+        let malformed = |what| BatchError::Record { index, what };
+        let record = view::take(&mut rest, &mut headers).map_err(malformed)?;
+        if record.offset_delta != i64::from(index) {
+            return Err(malformed("its offset is not the next one"));
+        }
+        if see(index, record.key, record.value, &headers).is_break() {
+            return Ok(());
+        }
+    }
+    if !rest.is_empty() {
+        let index = header.record_count - 1;
+        let what = "bytes follow the last record";
+        return Err(BatchError::Record { index, what });
+    }
+    Ok(())
 }
 
 impl Iterator for Records {
@@ -110,60 +147,5 @@ impl Iterator for Records {
             self.left = 0;
             BatchError::Record { index, what }
         }))
-    }
-}
-
-/// The fields of one record.
-struct Fields {
-    source: Bytes,
-    at: usize,
-}
-
-impl Fields {
-    fn skip_attributes(&mut self) -> Result<(), &'static str> {
-        if self.source.is_empty() {
-            return Err("it is empty");
-        }
-        self.at = 1;
-        Ok(())
-    }
-
-    fn varint(&mut self) -> Result<i64, &'static str> {
-        let mut rest = &self.source[self.at..];
-        let value = varint::take(&mut rest).ok_or("a number is cut off")?;
-        self.at = self.source.len() - rest.len();
-        Ok(value)
-    }
-
-    fn bytes(&mut self) -> Result<Option<Bytes>, &'static str> {
-        let len = self.varint()?;
-        if len == -1 {
-            return Ok(None);
-        }
-        let len = usize::try_from(len).map_err(|_| "a length is negative")?;
-        let end = self
-            .at
-            .checked_add(len)
-            .filter(|&end| end <= self.source.len())
-            .ok_or("a length reaches past the record")?;
-        let field = self.source.slice(self.at..end);
-        self.at = end;
-        Ok(Some(field))
-    }
-
-    fn headers(&mut self) -> Result<Vec<Header>, &'static str> {
-        let count = self.varint()?;
-        let count = usize::try_from(count).map_err(|_| "the number of headers is negative")?;
-        // A header takes at least two bytes, so this reserves by what is really there.
-        if count > (self.source.len() - self.at) / 2 {
-            return Err("it announces more headers than it has bytes for");
-        }
-        let mut headers = Vec::with_capacity(count);
-        for _ in 0..count {
-            let name = self.bytes()?.ok_or("a header has no name")?;
-            let value = self.bytes()?;
-            headers.push(Header { name, value });
-        }
-        Ok(headers)
     }
 }

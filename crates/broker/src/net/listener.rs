@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::connection;
 use crate::api::Port;
 use crate::broker::Broker;
+use crate::rules::{Checks, RecordRules};
 
 /// How long connections may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ pub struct ListenOptions {
     pub address: SocketAddr,
     /// What clients are told; `None` is the address itself.
     pub advertised: Option<Endpoint>,
+    /// What topics ask of records; `None`: nothing.
+    pub rules: Option<Arc<dyn RecordRules>>,
 }
 
 /// Why the port did not open.
@@ -86,7 +89,7 @@ pub async fn listen(broker: Broker, options: ListenOptions) -> Result<KafkaPort,
     let limit = usize::try_from(broker.settings().max_connections).unwrap_or(1);
     let free = Arc::new(Semaphore::new(limit));
     let (stop, stopping) = watch::channel(false);
-    let port = Arc::new(Port::start(broker, advertised));
+    let port = Arc::new(Port::start(broker, advertised, Checks::new(options.rules)));
     let accepting = tokio::spawn(accept(listener, port, Arc::clone(&free), stopping));
     Ok(KafkaPort {
         address,

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(i16)]
 pub(crate) enum ErrorCode {
+    UnknownServerError = -1,
     #[default]
     None = 0,
     OffsetOutOfRange = 1,

@@ -2,7 +2,7 @@
 //! no change. A key without a judgement would be a promise nobody watches: a test asks for each.
 
 use super::rules::{self, Rule};
-use crate::model::{EventContract, MissingKey, MissingTime, OnInvalid, Ordering};
+use crate::model::{EventContract, MissingKey, MissingTime, OnInvalid, Ordering, SchemaFormat};
 
 /// What a change means: the rule, and for whom.
 type Judged = Option<(&'static Rule, &'static str)>;
@@ -100,6 +100,23 @@ pub(super) fn judge(
             return promise(kept);
         }
         "spec.schema.compatibilityPolicy" => return promise(to == Some("STRICT")),
+        "spec.schema.subject" => (
+            &rules::SUBJECT_CHANGED,
+            "clients of the registry find the schema elsewhere",
+        ),
+        // A header more changes nothing for who reads JSON; under Avro and Protobuf the data that came
+        // as JSON turns binary with it.
+        "spec.schema.schemaId"
+            if from.is_none()
+                && to == Some("header")
+                && after.schema.format == SchemaFormat::Json =>
+        {
+            (&rules::RELAXED, "the schema's id stands beside the data")
+        }
+        "spec.schema.schemaId" => (
+            &rules::SCHEMA_ID_MOVED,
+            "readers find the schema's id elsewhere",
+        ),
         "spec.key.from" => (&rules::KEY_MOVED, "what was in one order is in two"),
         "spec.key.onMissing" if after.key.on_missing == MissingKey::Reject => {
             (&rules::KEY_REQUIRED, "events without the key are refused")
@@ -144,6 +161,19 @@ pub(super) fn judge(
             } else {
                 (&rules::LIMIT_RAISED, "readers meet larger events")
             }
+        }
+        "spec.topic.enforce" => {
+            let (old, new) = (&topic.enforce, &after.topic.enforce);
+            let narrower = new.iter().any(|one| !old.contains(one));
+            let same = !narrower && old.len() == new.len();
+            return compare(
+                narrower,
+                same,
+                (
+                    &rules::ENFORCEMENT_RAISED,
+                    "records of Kafka clients that were taken may be refused",
+                ),
+            );
         }
         "spec.ingress.idempotency.required" if idempotency.1.required => (
             &rules::IDENTITY_REQUIRED,

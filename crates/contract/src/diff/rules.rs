@@ -36,6 +36,7 @@ rules! {
     REMOVED_UNUSED: "contract-removed-unused", Safe, "";
     RENAMED: "contract-renamed", Breaking, "keep the name; `spec.summary` and `domain` are for people";
     DESCRIBED: "described", Safe, "";
+    ENFORCEMENT_RAISED: "enforcement-raised", Risky, "see that every Kafka producer of the topic keeps the contract already";
     EVENTS_REFUSED: "events-refused", Breaking, "deprecate it first, and wait until nobody sends";
     FORMAT_UNBOUND: "format-changed", Risky, "make it a new contract with a type of its own";
     IDENTITY_CHANGED: "identity-changed", Risky, "let the dedup window pass between two such changes";
@@ -63,9 +64,11 @@ rules! {
     RULE_CHANGED: "rule-changed", Risky, "let the new one warn beside the old one first";
     RULE_REMOVED: "rule-removed", Risky, "see that no reader requires it";
     SCHEMA_CHANGED: "schema-changed", Safe, "";
+    SCHEMA_ID_MOVED: "schema-id-moved", Breaking, "move the readers first, or make it a new contract with a topic of its own";
     SCHEMA_INCOMPATIBLE: "schema-incompatible", Breaking, "make the change additive, or make it a new event type";
     SCHEMA_UNBOUND: "schema-unbound", Risky, "set `schema.compatibility`";
     SOURCE_NARROWED: "source-narrowed", Breaking, "let senders change first";
+    SUBJECT_CHANGED: "subject-changed", Risky, "tell the producers and readers that ask the registry by the subject";
     TIME_CHANGED: "time-changed", Risky, "tell readers who order or window by it";
     TIME_NARROWED: "time-narrowed", Risky, "look at how late and how skewed events come first";
     TIME_REQUIRED: "time-required", Breaking, "let senders bring it first, then require it";

@@ -172,6 +172,27 @@ fn every_key_has_a_judgement_both_ways() {
             "compatibility-weakened",
         ),
         (
+            "spec.schema.subject",
+            json!(null),
+            json!("orders-value"),
+            "subject-changed",
+            "subject-changed",
+        ),
+        (
+            "spec.schema.schemaId",
+            json!(null),
+            json!("header"),
+            "relaxed",
+            "schema-id-moved",
+        ),
+        (
+            "spec.topic.enforce",
+            json!(["schema"]),
+            json!(["key", "schema"]),
+            "enforcement-raised",
+            "relaxed",
+        ),
+        (
             "spec.key.from",
             json!("$.a"),
             json!("$.b"),
@@ -251,7 +272,11 @@ fn every_key_has_a_judgement_both_ways() {
     ];
     let mut judged = BTreeSet::new();
     for (key, from, to, there, back) in cases {
-        let (old, new) = (set(&order(), key, &from), set(&order(), key, &to));
+        let order = match key {
+            "spec.schema.schemaId" => set(&order(), "spec.schema.subject", &json!("a")),
+            _ => order(),
+        };
+        let (old, new) = (set(&order, key, &from), set(&order, key, &to));
         assert_eq!(rules([old.clone()], [new.clone()]), [there], "{key}");
         assert_eq!(rules([new], [old]), [back], "{key}");
         judged.insert(key.to_owned());

@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 use super::keys::{KINDS, Kind};
 use super::{ByKind, Form, Key, Presence, Word};
 
+/// Keys that mean nothing without another beside them; loading asks the same.
+const NEEDED: &[(&str, &str)] = &[("schemaId", "subject")];
+
 /// Returns the JSON Schema (draft-07) of one document of a contract file.
 pub fn json_schema() -> Value {
     let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
@@ -45,6 +48,11 @@ fn map(keys: &[Key]) -> Value {
     });
     if !required.is_empty() {
         schema["required"] = json!(required);
+    }
+    for (key, needs) in NEEDED {
+        if keys.iter().any(|known| known.name == *key) {
+            schema["dependencies"][*key] = json!([needs]);
+        }
     }
     schema
 }

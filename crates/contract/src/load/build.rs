@@ -168,6 +168,8 @@ pub(super) fn event_contract(
             schema,
             compatibility: values.get("spec.schema.compatibility"),
             policy: values.get("spec.schema.compatibilityPolicy"),
+            subject: values.maybe("spec.schema.subject"),
+            schema_id: values.maybe("spec.schema.schemaId"),
             rules,
             fingerprint,
             file: schema_file,
@@ -183,6 +185,7 @@ pub(super) fn event_contract(
             retention: values.get("spec.topic.retention"),
             cleanup: values.list("spec.topic.cleanup"),
             max_message: values.get("spec.topic.maxMessage"),
+            enforce: values.list_or_none("spec.topic.enforce"),
         },
         ingress: IngressRules {
             idempotency: Idempotency {
@@ -330,7 +333,15 @@ impl Values<'_> {
     }
 
     fn list<T: FromStr>(&self, key: &str) -> Vec<T> {
-        let text: String = self.get(key);
+        let list = self.list_or_none(key);
+        assert!(!list.is_empty(), "{FITS}");
+        list
+    }
+
+    fn list_or_none<T: FromStr>(&self, key: &str) -> Vec<T> {
+        let Some(text) = self.maybe::<String>(key) else {
+            return Vec::new();
+        };
         text.split(", ")
             .map(|word| word.parse().ok().expect(FITS))
             .collect()

@@ -256,6 +256,15 @@ impl<'a> Set<'a> {
             &c.topic.name
         });
         for contract in &contracts {
+            let schema = &contract.item.schema;
+            if schema.schema_id.is_some() && schema.subject.is_none() {
+                let message = "`schema.schemaId` needs a `subject`, whose ids it writes".to_owned();
+                let hint = "name the registry's subject in `schema.subject`".to_owned();
+                let found = contract.error("spec.schema.schemaId", message, Some(hint));
+                self.found.push(found);
+            }
+        }
+        for contract in &contracts {
             let Some(owner) = &contract.item.owner else {
                 continue;
             };

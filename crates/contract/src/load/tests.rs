@@ -84,7 +84,20 @@ hint: did you mean `partitions`?"#,
 error: contracts/orders.yaml:7:11: unknown key `zebra` in `spec.topic`
 7 |   topic: {zebra: 3}
   |           ^^^^^
-hint: its keys are `name`, `partitions`, `retention`, `cleanup`, `maxMessage`"#,
+hint: its keys are `name`, `partitions`, `retention`, `cleanup`, `maxMessage`, `enforce`"#,
+    );
+}
+
+#[test]
+fn a_schema_id_needs_the_subject_whose_it_is() {
+    check(
+        "schema: {file: schemas/order.json}",
+        "schema: {file: schemas/order.json, schemaId: header}",
+        r#"
+error: contracts/orders.yaml:6:48: `schema.schemaId` needs a `subject`, whose ids it writes
+6 |   schema: {file: schemas/order.json, schemaId: header}
+  |                                                ^^^^^^
+hint: name the registry's subject in `schema.subject`"#,
     );
 }
 

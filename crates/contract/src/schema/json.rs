@@ -23,6 +23,8 @@ const BASE_URI: &str = "tidegate:///";
 pub(crate) struct SchemaFile {
     pub(crate) name: String,
     pub(crate) draft: Draft,
+    /// As it was written.
+    pub(super) text: String,
     registry: Registry<'static>,
     /// The file's own text and those it refers to, by path.
     pub(crate) documents: HashMap<String, Arc<Value>>,
@@ -66,6 +68,7 @@ impl SchemaFile {
         Ok(Self {
             name: file,
             draft,
+            text: text.to_owned(),
             registry,
             documents,
         })

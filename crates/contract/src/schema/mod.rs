@@ -12,6 +12,7 @@ pub mod json;
 pub mod protobuf;
 mod reasons;
 mod registered;
+mod standalone;
 
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub use error::SchemaError;
 pub use fields::Field;
+pub use standalone::{Import, Standalone};
 
 use self::avro::AvroSchema;
+pub(crate) use self::avro::Wanted;
 use self::json::JsonSchema;
 use self::protobuf::ProtobufSchema;
 use crate::check::{Reason, Reasons};
@@ -149,29 +152,99 @@ impl Schema {
         &'d self,
         media_type: Option<&str>,
         data: &'d [u8],
-    ) -> Result<Tree<'d>, Reason> {
-        let problem = |detail| Reason::new("#/data", detail, "schema.format");
+    ) -> Result<Data<'d>, Reason> {
         let media_type = media_type.unwrap_or("application/json");
         if is_json(media_type) {
-            // The parser bounds nesting at 128, and its messages name places, not contents.
-            return Tree::parse(data).map_err(|error| problem(format!("is not JSON: {error}")));
+            return json_data(data);
         }
+        if self.is_own_encoding(media_type) {
+            return self.read_binary(data, Wanted::All);
+        }
+        let detail = match self {
+            Self::Json(_) => "must be JSON",
+            Self::Avro(_) => "must be JSON or `application/avro`",
+            Self::Protobuf(_) => "must be JSON or `application/protobuf`",
+        };
+        Err(Reason::new("#/datacontenttype", detail, "schema.format"))
+    }
+
+    /// Reads data in the schema's own encoding, which for JSON Schema is JSON. What is not wanted
+    /// may be left out.
+    pub(crate) fn read_binary<'d>(
+        &'d self,
+        data: &'d [u8],
+        wanted: Wanted<'_>,
+    ) -> Result<Data<'d>, Reason> {
+        let problem = |detail| Reason::new("#/data", detail, "schema.format");
+        match self {
+            Self::Json(_) => json_data(data),
+            Self::Avro(schema) => schema
+                .decode(data, wanted)
+                .map(|tree| Data { tree, fits: true })
+                .map_err(problem),
+            Self::Protobuf(schema) => {
+                let tree = schema.decode(data).map_err(problem)?;
+                Ok(Data { tree, fits: false })
+            }
+        }
+    }
+
+    /// Whether a media type is the schema's own encoding.
+    pub(crate) fn is_own_encoding(&self, media_type: &str) -> bool {
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         match self {
-            Self::Avro(schema) if is_one_of(essence, avro::MEDIA_TYPES) => {
-                schema.decode(data).map_err(problem)
+            Self::Json(_) => is_json(media_type),
+            Self::Avro(_) => is_one_of(essence, avro::MEDIA_TYPES),
+            Self::Protobuf(_) => is_one_of(essence, protobuf::MEDIA_TYPES),
+        }
+    }
+
+    /// The first name of the schema's own encoding.
+    pub fn own_media_type(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "application/json",
+            Self::Avro(_) => avro::MEDIA_TYPES[0],
+            Self::Protobuf(_) => protobuf::MEDIA_TYPES[0],
+        }
+    }
+
+    /// Writes JSON data that keeps the schema in the schema's own encoding.
+    ///
+    /// # Errors
+    /// The data does not keep the schema; the text is about the data.
+    pub(crate) fn encode(&self, data: &[u8]) -> Result<Vec<u8>, String> {
+        let tree = || Tree::parse(data).map_err(|error| error.to_string());
+        match self {
+            Self::Json(_) => Ok(data.to_vec()),
+            Self::Avro(schema) => schema.encode(&tree()?),
+            Self::Protobuf(schema) => schema.encode(&tree()?),
+        }
+    }
+
+    /// Returns the place of a Protobuf message in its file, from the outermost in: Confluent's
+    /// message indexes. Absent for other languages.
+    pub fn message_indexes(&self) -> Option<Vec<usize>> {
+        match self {
+            Self::Protobuf(schema) => Some(schema.indexes()),
+            Self::Json(_) | Self::Avro(_) => None,
+        }
+    }
+
+    /// Returns the message at a place of a Protobuf file.
+    pub fn at_message(&self, indexes: &[usize]) -> Option<Self> {
+        match self {
+            Self::Protobuf(schema) => schema.at_indexes(indexes).map(Self::Protobuf),
+            Self::Json(_) | Self::Avro(_) => None,
+        }
+    }
+
+    /// Whether two Protobuf schemas mean the message of one name; of other languages, yes.
+    pub(crate) fn is_same_message(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Protobuf(one), Self::Protobuf(two)) => {
+                one.message.full_name() == two.message.full_name()
             }
-            Self::Protobuf(schema) if is_one_of(essence, protobuf::MEDIA_TYPES) => {
-                schema.decode(data).map_err(problem)
-            }
-            _ => {
-                let detail = match self {
-                    Self::Json(_) => "must be JSON",
-                    Self::Avro(_) => "must be JSON or `application/avro`",
-                    Self::Protobuf(_) => "must be JSON or `application/protobuf`",
-                };
-                Err(Reason::new("#/datacontenttype", detail, "schema.format"))
-            }
+            _ => true,
         }
     }
 
@@ -184,6 +257,23 @@ impl Schema {
         }
         Ok(())
     }
+}
+
+/// Data that was read.
+#[derive(Debug)]
+pub(crate) struct Data<'d> {
+    pub(crate) tree: Tree<'d>,
+    /// It keeps the schema that it was read by, since that could read it.
+    pub(crate) fits: bool,
+}
+
+fn json_data(data: &[u8]) -> Result<Data<'_>, Reason> {
+    // The parser bounds nesting at 128, and its messages name places, not contents.
+    let tree = Tree::parse(data).map_err(|error| {
+        let detail = format!("is not JSON: {error}");
+        Reason::new("#/data", detail, "schema.format")
+    })?;
+    Ok(Data { tree, fits: false })
 }
 
 fn is_one_of(media_type: &str, known: &[&str]) -> bool {

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use futures::future::join_all;
 use tidegate_contract::check::{Checked, Placement, Violation};
 use tidegate_contract::event::Event;
-use tidegate_contract::model::OnInvalid;
+use tidegate_contract::model::{OnInvalid, SchemaIdPlace};
+use tidegate_contract::schema_id::VALUE_HEADER;
 use tidegate_contract::tree::Tree;
 use tidegate_event_log::{Append, Appended, Claim, Disposition, LogError, Outcome};
 use tokio::time::{Instant, timeout_at};
@@ -145,9 +146,14 @@ impl Gateway {
             true => make_data(&lane, &mut submission),
             false => Ok(()),
         };
-        let checked =
-            made.and_then(|()| lane.contract.check(&submission.event, context.received_ms));
-        match checked {
+        let event = &submission.event;
+        let checked = made.and_then(|()| lane.contract.check(event, context.received_ms));
+        // With its schema's id a record must be what the id says.
+        let judged = checked.and_then(|checked| match &lane.stamp {
+            Some(_) => Ok((checked, lane.contract.in_own_encoding(event)?)),
+            None => Ok((checked, None)),
+        });
+        match judged {
             Ok(checked) => match self.draft(context, &lane, submission, checked) {
                 Ok(draft) => Plan::Store(draft),
                 Err(problem) => Plan::Done(Err(problem.about(&lane.contract.name))),
@@ -163,7 +169,7 @@ impl Gateway {
         context: &Context<'_>,
         lane: &Arc<Lane>,
         submission: Submission,
-        checked: Checked,
+        (checked, encoded): (Checked, Option<Bytes>),
     ) -> Result<Draft, Problem> {
         let fingerprint = identity::fingerprint(&submission.event.event_type, submission.sent());
         let Submission {
@@ -209,6 +215,11 @@ impl Gateway {
             Bytes::from(id),
             Bytes::from(std::mem::take(&mut event.source)),
         );
+        if let Some(encoded) = encoded {
+            let media_type = lane.contract.schema.schema.own_media_type();
+            event.datacontenttype = Some(media_type.to_owned());
+            event.data = Some(encoded);
+        }
         let mut headers = HeaderList::new();
         headers.add("ce_specversion", Bytes::from_static(b"1.0"));
         headers.add(record::CE_ID, id.clone());
@@ -227,6 +238,17 @@ impl Gateway {
         }
         for rule in &checked.warnings {
             self.metrics.count_warning(&lane.contract.name, rule);
+        }
+        if let Some(stamp) = &lane.stamp {
+            headers.add(record::SCHEMA_ID, stamp.number.clone());
+            match stamp.place {
+                SchemaIdPlace::Header => headers.add(VALUE_HEADER, stamp.bytes.clone()),
+                SchemaIdPlace::Prefix => {
+                    event.data = event
+                        .data
+                        .map(|data| [&stamp.bytes[..], &data].concat().into());
+                }
+            }
         }
         let record = headers.into_record(checked.key, event.data);
         let size_bytes = record.size_bytes() + (record.headers.len() + 1) * FRAMING_BYTES;

@@ -9,10 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_contract::model::SchemaIdPlace;
+use tidegate_contract::schema_id::{SchemaId, Written};
 use tidegate_contract::{Contracts, EventContract};
 use tidegate_event_log::{TopicConfig, TopicSpec};
 
+use super::port::RecordRules;
 use crate::metrics::{LaneCounters, Metrics};
+use crate::registry::Registered;
+use crate::registry::store::Store;
+use crate::registry::subject::SubjectIds;
 
 /// Room for key and headers beside the data: `topic.maxMessage` speaks of the data alone.
 const ENVELOPE_BYTES: usize = 64 * 1024;
@@ -30,13 +36,60 @@ pub(crate) struct Lane {
     pub(crate) topic: Arc<str>,
     pub(crate) version: Bytes,
     pub(crate) event_type: Bytes,
+    /// The id of the schema as records carry it, if they do.
+    pub(crate) stamp: Option<Stamp>,
+    rules: Option<Arc<RecordRules>>,
     partitions: i32,
     turn: AtomicUsize,
 }
 
+/// The id of a contract's schema, ready to be written.
+pub(crate) struct Stamp {
+    /// The number, for people.
+    pub(crate) number: Bytes,
+    pub(crate) place: SchemaIdPlace,
+    /// The header's value, or what stands before the data.
+    pub(crate) bytes: Bytes,
+}
+
+impl Stamp {
+    fn of(contract: &EventContract, registered: &Registered) -> Option<Self> {
+        let place = contract.schema.schema_id?;
+        let number = registered.value.id;
+        let id = match place {
+            SchemaIdPlace::Header => SchemaId::Guid(registered.guid.bytes()),
+            SchemaIdPlace::Prefix => SchemaId::Number(number),
+        };
+        let message = contract.schema.schema.message_indexes();
+        let written = Written {
+            id,
+            message: message.unwrap_or_default(),
+        };
+        Some(Self {
+            number: Bytes::from(number.to_string()),
+            place,
+            bytes: written.to_header().into(),
+        })
+    }
+}
+
+/// What the schemas of contracts are in the registry, by the contracts' names.
+pub(crate) type Schemas = HashMap<String, Registered>;
+
 impl Lane {
-    fn new(contract: &Arc<EventContract>, metrics: &Metrics, partitions: i32) -> Self {
+    fn new(
+        contract: &Arc<EventContract>,
+        metrics: &Metrics,
+        registry: &Arc<Store>,
+        registered: Option<&Registered>,
+        partitions: i32,
+    ) -> Self {
+        let ids = registered.map(|registered| {
+            SubjectIds::new(Arc::clone(registry), Arc::clone(contract), registered)
+        });
         Self {
+            stamp: registered.and_then(|registered| Stamp::of(contract, registered)),
+            rules: RecordRules::of(contract, ids, metrics.port_refusals.clone()),
             counters: metrics.lane(&contract.name),
             max_data_bytes: usize::try_from(contract.topic.max_message.as_bytes())
                 .unwrap_or(usize::MAX),
@@ -96,6 +149,8 @@ pub(crate) fn topic_spec(contract: &EventContract) -> TopicSpec {
 pub(crate) struct Lanes {
     by_name: HashMap<String, Arc<Lane>>,
     by_type: HashMap<String, Arc<Lane>>,
+    /// Of topics that ask anything of Kafka clients' records.
+    rules: HashMap<Arc<str>, Arc<RecordRules>>,
     /// In the order of their names.
     all: Vec<Arc<Lane>>,
     largest_data_bytes: usize,
@@ -107,11 +162,19 @@ impl Lanes {
         contracts: &Contracts,
         partitions: &HashMap<String, i32>,
         metrics: &Metrics,
+        registry: &Arc<Store>,
+        schemas: &Schemas,
     ) -> Self {
         let mut lanes = Self::default();
         for contract in contracts {
             let partitions = partitions.get(&contract.topic.name).copied().unwrap_or(1);
-            let lane = Arc::new(Lane::new(contract, metrics, partitions));
+            let registered = schemas.get(&contract.name);
+            let lane = Lane::new(contract, metrics, registry, registered, partitions);
+            let lane = Arc::new(lane);
+            if let Some(rules) = &lane.rules {
+                let topic = Arc::clone(&lane.topic);
+                lanes.rules.insert(topic, Arc::clone(rules));
+            }
             lanes.largest_data_bytes = lanes.largest_data_bytes.max(lane.max_data_bytes);
             lanes
                 .by_name
@@ -130,6 +193,11 @@ impl Lanes {
 
     pub(crate) fn by_type(&self, event_type: &str) -> Option<&Arc<Lane>> {
         self.by_type.get(event_type)
+    }
+
+    /// Returns what a topic asks of Kafka clients' records.
+    pub(crate) fn rules_of(&self, topic: &str) -> Option<&Arc<RecordRules>> {
+        self.rules.get(topic)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Lane>> {

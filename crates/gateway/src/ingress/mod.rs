@@ -11,6 +11,7 @@ mod identity;
 mod key;
 pub(crate) mod lane;
 mod original;
+pub(crate) mod port;
 pub(crate) mod quarantine;
 pub(crate) mod receipt;
 mod record;
@@ -19,7 +20,7 @@ pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use record::content_type_of;
+pub(crate) use record::{content_type_of, data_of};
 
 /// Who pays. There is one until callers have identities.
 pub(crate) const TENANT: &str = "default";

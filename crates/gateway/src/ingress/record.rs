@@ -2,10 +2,13 @@
 //! beside it who sent it and under which contract.
 //!
 //! Header names are a stored format, read by consumers: they stay as they are. The value is the
-//! caller's bytes unchanged.
+//! caller's bytes unchanged, unless the contract has records carry their schema's id: then it is in the
+//! schema's own encoding, with the id before it if that is where it goes.
 
 use bytes::Bytes;
-use tidegate_contract::event::Event;
+use tidegate_contract::event::{Event, is_json};
+use tidegate_contract::model::SchemaFormat;
+use tidegate_contract::schema_id::{self, Written};
 use tidegate_event_log::{Header, Headers, Record, StoredRecord};
 
 use super::TENANT;
@@ -22,12 +25,17 @@ pub(crate) const REQUEST_BODY: &str = "tidegate_request_body";
 pub(crate) const REQUEST_CONTENT_TYPE: &str = "tidegate_request_content_type";
 pub(crate) const REQUEST_HEADER_PREFIX: &str = "tidegate_request_header_";
 pub(crate) const CONTENT_TYPE: &str = "content-type";
+/// The number of the record's schema, where records carry ids.
+pub(crate) const SCHEMA_ID: &str = "tidegate_schema_id";
 pub(crate) const CE_ID: &str = "ce_id";
 pub(crate) const CE_SOURCE: &str = "ce_source";
 pub(crate) const CE_TYPE: &str = "ce_type";
 
 /// A kept header of a request is cut here.
 pub(crate) const MAX_HEADER_BYTES: usize = 512;
+
+/// How the media type of Protobuf begins, as the gateway writes it.
+const PROTOBUF: &str = "application/protobuf";
 
 /// Headers in the making.
 pub(crate) struct HeaderList(Headers);
@@ -133,6 +141,27 @@ pub(crate) fn header<'a>(stored: &'a StoredRecord, name: &str) -> Option<&'a str
 /// Returns the media type a record was stored with.
 pub(crate) fn content_type_of(stored: &StoredRecord) -> Option<&str> {
     header(stored, CONTENT_TYPE)
+}
+
+/// Returns the data of a record, without the schema id that may stand before it: where the gateway wrote
+/// one, and where JSON is said to be, since no JSON begins with 0x00.
+pub(crate) fn data_of(stored: &StoredRecord) -> Option<Bytes> {
+    let value = stored.record.value.as_ref()?;
+    let content_type = content_type_of(stored);
+    let format = match content_type {
+        Some(media_type) if media_type.starts_with(PROTOBUF) => SchemaFormat::Protobuf,
+        _ => SchemaFormat::Json,
+    };
+    let Ok(Some((written, data))) = Written::of_prefix(value, format) else {
+        return Some(value.clone());
+    };
+    let by_header = header(stored, schema_id::VALUE_HEADER).is_some();
+    let ours = header(stored, SCHEMA_ID) == Some(&written.id.to_string());
+    let json = content_type.is_none_or(is_json);
+    Some(match !by_header && (ours || json) {
+        true => value.slice_ref(data),
+        false => value.clone(),
+    })
 }
 
 /// Says whether an event already carries the trace it began in.

@@ -18,7 +18,7 @@ use tidegate_event_log::{LogError, StoredRecord, Topic, TopicConfig, Watermarks}
 use crate::Gateway;
 use crate::answer::{Payload, json, parameter, within};
 use crate::clock::rfc3339;
-use crate::ingress::{content_type_of, receipt::Receipt};
+use crate::ingress::{content_type_of, data_of, receipt::Receipt};
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -307,7 +307,7 @@ impl RecordView {
             key_base64,
             headers: headers.collect(),
             receipt: Receipt::of(topic, partition, stored),
-            payload: Payload::of(stored, content_type_of(stored)),
+            payload: Payload::of_bytes(data_of(stored).as_ref(), content_type_of(stored)),
         }
     }
 }

@@ -51,6 +51,16 @@ impl Guid {
         Self(hash.finalize().into())
     }
 
+    /// Takes the bytes of a UUID, the most significant half first.
+    pub(crate) fn of_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes of the UUID, the most significant half first.
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// Reads the text of a UUID.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();

@@ -21,7 +21,10 @@ mod schema;
 mod schemas;
 mod settings;
 pub(crate) mod store;
+pub(crate) mod subject;
 mod table;
+
+pub(crate) use register::Registered;
 
 /// The media type of all that the door says, unless the caller asks for another.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";

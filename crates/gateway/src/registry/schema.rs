@@ -63,7 +63,20 @@ pub(crate) fn parse(
     Ok(Parsed { canonical, schema })
 }
 
+/// Names a language as the protocol does.
+pub(crate) fn type_of(format: SchemaFormat) -> &'static str {
+    match format {
+        SchemaFormat::Json => "JSON",
+        SchemaFormat::Avro => "AVRO",
+        SchemaFormat::Protobuf => "PROTOBUF",
+    }
+}
+
 impl Parsed {
+    pub(crate) fn into_schema(self) -> Schema {
+        self.schema
+    }
+
     /// Writes the schema in one of the forms that a caller may ask for; what is unknown is the form
     /// in which it is stored, as in Confluent's registry.
     pub(crate) fn formatted(self, format: &str, references: &BTreeMap<String, String>) -> String {

@@ -5,6 +5,7 @@
 //! an append whose answer was lost cannot turn up later between a decision and its record.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,6 +51,8 @@ pub(crate) struct Store {
     log: Arc<dyn Log>,
     /// Changed in place unless somebody still looks at it, else in a copy.
     table: RwLock<Arc<Table>>,
+    /// Another number whenever the table may be another.
+    revision: AtomicU64,
     /// Where to read on. Whoever holds it is the one who writes.
     position: tokio::sync::Mutex<Offset>,
 }
@@ -79,6 +82,7 @@ impl Store {
         let store = Self {
             log,
             table: RwLock::default(),
+            revision: AtomicU64::new(0),
             position: tokio::sync::Mutex::new(start),
         };
         let mut position = store.position.lock().await;
@@ -90,6 +94,12 @@ impl Store {
     /// Returns the table as it is now; changes that follow do not reach it.
     pub(crate) fn table(&self) -> Arc<Table> {
         Arc::clone(&self.table.read())
+    }
+
+    /// Returns a number that is another one once the table has changed. Asked for before the table, so
+    /// that what is worked out from the two is never taken for newer than it is.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
     /// Runs something that may take a while on the table, off the threads that serve.
@@ -218,6 +228,10 @@ impl Store {
                 .read(TOPIC, PARTITION, *position, READ_BYTES)
                 .await?;
             let mut current = self.table.write();
+            if !read.records.is_empty() {
+                // While the table is locked: whoever sees the number waits for what it stands for.
+                self.revision.fetch_add(1, Ordering::Release);
+            }
             let table = Arc::make_mut(&mut current);
             for stored in read.records {
                 let offset = stored.offset;

@@ -15,4 +15,5 @@ mod reads;
 mod registry;
 mod repeats;
 mod rules;
+mod schema_ids;
 mod sources;

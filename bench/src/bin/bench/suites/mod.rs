@@ -10,6 +10,7 @@ mod perf_test;
 mod port;
 mod replay;
 mod rest;
+mod rules;
 mod warm;
 
 use std::process::Command;
@@ -170,6 +171,7 @@ impl Suites<'_> {
             Suite::Java => self.java("java", &[]),
             Suite::Java256k => self.java("java-256k", &["batch.size=262144"]),
             Suite::Librdkafka => self.librdkafka("librdkafka", None),
+            Suite::Rules => self.rules(),
             Suite::AckJava => self.java_rate(),
             Suite::AckLibrdkafka => self.librdkafka("ack-librdkafka", Some(RATE)),
             Suite::Consume => self.consume(),

@@ -1,5 +1,6 @@
 //! A Kafka client as far as the tests need one: requests by another codec, over a real socket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -13,6 +14,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 use tempfile::TempDir;
 use tidegate_broker::batch::{OpenBatch, encode_record, seal_crc};
 use tidegate_broker::net::{KafkaPort, ListenOptions, listen};
+use tidegate_broker::rules::RecordRules;
 use tidegate_broker::{Broker, Options};
 use tidegate_event_log::Record;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,15 +39,27 @@ impl Server {
             hot_budget_bytes: bytes,
             ..options(&directory)
         };
-        Self::run(directory, options, &[]).await
+        Self::run(directory, options, &[], None).await
+    }
+
+    /// A broker whose topics ask something of records.
+    pub(crate) async fn with_rules(rules: Arc<dyn RecordRules>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = options(&directory);
+        Self::run(directory, options, &[], Some(rules)).await
     }
 
     pub(crate) async fn open(directory: TempDir, settings: &[&str]) -> Self {
         let options = options(&directory);
-        Self::run(directory, options, settings).await
+        Self::run(directory, options, settings, None).await
     }
 
-    async fn run(directory: TempDir, mut options: Options, settings: &[&str]) -> Self {
+    async fn run(
+        directory: TempDir,
+        mut options: Options,
+        settings: &[&str],
+        rules: Option<Arc<dyn RecordRules>>,
+    ) -> Self {
         options.kafka.group_initial_rebalance_delay_ms = 0;
         for setting in settings {
             options.kafka.assign(setting).unwrap();
@@ -55,6 +69,7 @@ impl Server {
         let options = ListenOptions {
             address: "127.0.0.1:0".parse().unwrap(),
             advertised: None,
+            rules,
         };
         let port = listen(broker.clone(), options).await.unwrap();
         Self {

@@ -4,6 +4,7 @@ mod alter;
 mod client;
 mod groups;
 mod hostile;
+mod rules;
 
 use std::time::Duration;
 
@@ -507,6 +508,7 @@ async fn only_loopback_addresses_are_listened_on() {
     let options = ListenOptions {
         address: "0.0.0.0:0".parse().unwrap(),
         advertised: None,
+        rules: None,
     };
     let refused = listen(server.broker.clone(), options).await;
     let error = refused.unwrap_err();

@@ -298,13 +298,33 @@ static SCHEMA: &[Key] = &[
         "under STRICT nearly no property can ever be added",
     ),
     optional(
+        "subject",
+        text(
+            &SUBJECT,
+            255,
+            "a registry subject such as `commerce.order-value`, with its context `:.shop:order-value`",
+        ),
+        "the registry subject that holds the schema; it is registered when the contract comes into force",
+        "the schema is not registered",
+    ),
+    optional(
+        "schemaId",
+        Form::Word(&[
+            word(
+                "header",
+                "the GUID in the record's header `__value_schema_id`",
+            ),
+            word("prefix", "0x00 and the 4 bytes of the id before the data"),
+        ]),
+        "where records carry the id of their schema; needs `subject`",
+        "no schema id is written, and none is asked for",
+    ),
+    optional(
         "rules",
         list(&Form::Map(RULE), 50),
         "what must hold of the data beyond the schema",
         "nothing beyond the schema",
     ),
-    not_yet("subject"),
-    not_yet("schemaId"),
 ];
 
 static RULE: &[Key] = &[
@@ -406,6 +426,23 @@ static TOPIC_KEYS: &[Key] = &[
         same("1MiB"),
         "how large the data of one event may be",
         "the limit Kafka clients and brokers have by default",
+    ),
+    optional(
+        "enforce",
+        Form::Words(&[
+            word(
+                "schema",
+                "the data keeps the schema, and its schema id is allowed",
+            ),
+            word("key", "the record's key is the value at `key.from`"),
+            word(
+                "headers",
+                "the CloudEvents headers are there and the contract's",
+            ),
+            word("size", "the data is not larger than `maxMessage`"),
+        ]),
+        "what is asked of records that Kafka clients send to the topic",
+        "the Kafka port takes any record",
     ),
 ];
 

@@ -22,6 +22,9 @@ static PROSE: Pattern = Pattern::new(r"\S");
 static ATTRIBUTE: Pattern = Pattern::new("^[!-~]+$");
 static URI_REFERENCE: Pattern =
     Pattern::new("^([A-Za-z0-9._~:/?#\\[\\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+$");
+/// A subject of the schema registry, in its context or in the default one.
+static SUBJECT: Pattern =
+    Pattern::new(r"^(:\.[A-Za-z0-9][A-Za-z0-9._-]*:)?[A-Za-z0-9][A-Za-z0-9._/-]*$");
 static PATH: Pattern = Pattern::new(PATH_PATTERN);
 static DURATION: Pattern = Pattern::new(DURATION_PATTERN);
 static SIZE: Pattern = Pattern::new(SIZE_PATTERN);

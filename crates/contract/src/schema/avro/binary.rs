@@ -14,16 +14,53 @@ const MAX_DEPTH: usize = 128;
 /// Values that take no bytes, beyond those that do.
 const FREE_VALUES: usize = 1024;
 
-pub(super) fn decode<'a>(schema: &'a AvroSchema, data: &'a [u8]) -> Result<Tree<'a>, String> {
+/// Decodes data; of what no path of `wanted` leads to, only that it is there and well-formed is seen.
+pub(super) fn decode<'a>(
+    schema: &'a AvroSchema,
+    data: &'a [u8],
+    wanted: Wanted<'_>,
+) -> Result<Tree<'a>, String> {
     let mut decoding = Decoding {
         nodes: &schema.file.nodes,
         rest: data,
         values: FREE_VALUES + 8 * data.len(),
     };
-    let value = decoding.value(schema.root, 0)?;
+    let value = decoding.value(schema.root, 0, wanted)?;
     match decoding.rest.len() {
         0 => Ok(value),
         left => Err(format!("has {left} bytes behind the end of its Avro value")),
+    }
+}
+
+/// Which parts of the data are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'w> {
+    All,
+    /// What these names lead to, one inside the other.
+    Paths(&'w [&'w [String]]),
+    Nothing,
+}
+
+impl Wanted<'_> {
+    /// Calls `read` with what is wanted of a member.
+    fn of_member<T>(self, name: &str, read: impl FnOnce(Wanted<'_>) -> T) -> T {
+        let Self::Paths(paths) = self else {
+            return read(self);
+        };
+        let inner = paths
+            .iter()
+            .filter_map(|path| path.split_first())
+            .filter(|(first, _)| *first == name);
+        let inner: Vec<&[String]> = inner.map(|(_, rest)| rest).collect();
+        match inner.iter().any(|rest| rest.is_empty()) {
+            true => read(Wanted::All),
+            false if inner.is_empty() => read(Wanted::Nothing),
+            false => read(Wanted::Paths(&inner)),
+        }
+    }
+
+    fn is_nothing(self) -> bool {
+        matches!(self, Self::Nothing)
     }
 }
 
@@ -35,7 +72,13 @@ struct Decoding<'a> {
 }
 
 impl<'a> Decoding<'a> {
-    fn value(&mut self, node: NodeId, depth: usize) -> Result<Tree<'a>, String> {
+    /// Reads a value; what is not wanted comes out as null.
+    fn value(
+        &mut self,
+        node: NodeId,
+        depth: usize,
+        wanted: Wanted<'_>,
+    ) -> Result<Tree<'a>, String> {
         if depth > MAX_DEPTH {
             return Err(format!("nests Avro values deeper than {MAX_DEPTH}"));
         }
@@ -64,9 +107,9 @@ impl<'a> Decoding<'a> {
             Node::Double => float(f64::from_le_bytes(self.array::<8>()?)),
             Node::Bytes => {
                 let length = self.length()?;
-                latin_1(self.take(length)?)
+                latin_1(self.take(length)?, wanted)
             }
-            Node::Fixed { size, .. } => latin_1(self.take(*size)?),
+            Node::Fixed { size, .. } => latin_1(self.take(*size)?, wanted),
             Node::String => Tree::Text(Cow::Borrowed(self.text()?)),
             Node::Enum(declared) => {
                 let index = self.length_of(declared.symbols.len(), "enum symbol")?;
@@ -74,13 +117,21 @@ impl<'a> Decoding<'a> {
             }
             Node::Union(branches) => {
                 let index = self.length_of(branches.len(), "union branch")?;
-                self.value(branches[index], depth + 1)?
+                self.value(branches[index], depth + 1, wanted)?
             }
             Node::Array(items) => {
+                // No path leads into a list.
+                let wanted = match wanted {
+                    Wanted::All => Wanted::All,
+                    Wanted::Paths(_) | Wanted::Nothing => Wanted::Nothing,
+                };
                 let mut values = Vec::new();
                 while let Some(count) = self.block()? {
                     for _ in 0..count {
-                        values.push(self.value(*items, depth + 1)?);
+                        let value = self.value(*items, depth + 1, wanted)?;
+                        if !wanted.is_nothing() {
+                            values.push(value);
+                        }
                     }
                 }
                 Tree::List(values)
@@ -89,23 +140,39 @@ impl<'a> Decoding<'a> {
                 let mut entries = Vec::new();
                 while let Some(count) = self.block()? {
                     for _ in 0..count {
-                        let key = Cow::Borrowed(self.text()?);
-                        entries.push((key, self.value(*inner, depth + 1)?));
+                        let key = self.text()?;
+                        let read = |wanted: Wanted<'_>| self.value(*inner, depth + 1, wanted);
+                        entries.push((Cow::Borrowed(key), wanted.of_member(key, read)?));
                     }
                 }
-                entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+                sort(&mut entries);
                 if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
                     return Err("has a key of an Avro map twice".to_owned());
                 }
                 Tree::Object(entries)
             }
-            Node::Record(record) => {
+            Node::Record(record) if matches!(wanted, Wanted::All) => {
                 // They come in the schema's order and stand in that of their names.
                 let mut entries = vec![(Cow::Borrowed(""), Tree::Null); record.fields.len()];
                 for (field, place) in record.fields.iter().zip(&record.places) {
-                    let value = self.value(field.node, depth + 1)?;
+                    let value = self.value(field.node, depth + 1, wanted)?;
                     entries[*place] = (Cow::Borrowed(field.name.as_str()), value);
                 }
+                Tree::Object(entries)
+            }
+            Node::Record(record) => {
+                let mut entries = Vec::new();
+                for field in &record.fields {
+                    let name = field.name.as_str();
+                    wanted.of_member(name, |wanted| {
+                        let value = self.value(field.node, depth + 1, wanted)?;
+                        if !wanted.is_nothing() {
+                            entries.push((Cow::Borrowed(name), value));
+                        }
+                        Ok::<_, String>(())
+                    })?;
+                }
+                sort(&mut entries);
                 Tree::Object(entries)
             }
             Node::Reference(_) => return Err("has no Avro type".to_owned()),
@@ -179,6 +246,11 @@ impl<'a> Decoding<'a> {
     }
 }
 
+/// Puts members in the order of a tree; the names of a record differ.
+fn sort<'a>(members: &mut [(Cow<'a, str>, Tree<'a>)]) {
+    members.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+}
+
 /// JSON has no infinities; Java's encoder writes them as these strings.
 fn float(number: f64) -> Tree<'static> {
     Number::from_f64(number).map_or_else(
@@ -194,6 +266,9 @@ fn float(number: f64) -> Tree<'static> {
     )
 }
 
-fn latin_1(bytes: &[u8]) -> Tree<'static> {
-    Tree::Text(bytes.iter().map(|byte| char::from(*byte)).collect())
+fn latin_1(bytes: &[u8], wanted: Wanted<'_>) -> Tree<'static> {
+    match wanted {
+        Wanted::Nothing => Tree::Null,
+        _ => Tree::Text(bytes.iter().map(|byte| char::from(*byte)).collect()),
+    }
 }

@@ -37,6 +37,24 @@ pub(super) fn check(schema: &AvroSchema, data: &Tree<'_>, into: &mut Reasons) {
     }
 }
 
+/// Says whether values fit types, with one bound on all the questions together.
+pub(super) struct Fits<'a>(Checking<'a, 'a>);
+
+impl<'a> Fits<'a> {
+    pub(super) fn new(schema: &'a AvroSchema) -> Self {
+        Self(Checking {
+            nodes: &schema.file.nodes,
+            steps: MAX_STEPS,
+            told: None,
+            at: String::new(),
+        })
+    }
+
+    pub(super) fn fits(&mut self, node: NodeId, value: &Tree<'_>) -> bool {
+        self.0.fits(node, value)
+    }
+}
+
 struct Checking<'a, 'r> {
     nodes: &'a [Node],
     steps: u32,

@@ -4,6 +4,7 @@
 //! and the codec are ours, since a decoder must bound what a stranger's few bytes may cost.
 
 mod binary;
+mod encode;
 mod json;
 mod parse;
 
@@ -18,6 +19,8 @@ use serde_json::Value;
 use super::{SchemaError, Sources};
 use crate::check::Reasons;
 use crate::tree::Tree;
+
+pub(crate) use binary::Wanted;
 
 /// What the data may be called when it is in Avro's binary encoding.
 pub(crate) const MEDIA_TYPES: &[&str] = &["application/avro", "avro/binary"];
@@ -148,6 +151,8 @@ impl Node {
 #[derive(Debug)]
 pub(crate) struct AvroFile {
     name: String,
+    /// The file's own text and those it leads to, in the order of their reading.
+    pub(super) texts: Vec<String>,
     pub(crate) nodes: Vec<Node>,
     root: NodeId,
     named: HashMap<String, NodeId>,
@@ -158,6 +163,8 @@ pub(crate) struct AvroFile {
 pub struct AvroSchema {
     pub(crate) file: Arc<AvroFile>,
     pub(crate) root: NodeId,
+    /// The named type, if it is not the file's own.
+    pub(super) name: Option<String>,
 }
 
 impl AvroFile {
@@ -179,14 +186,16 @@ impl AvroFile {
 impl AvroSchema {
     /// Points to the file's type, or behind `/` to a named one in it.
     pub(crate) fn at(file: Arc<AvroFile>, pointer: &str) -> Result<Self, SchemaError> {
-        let root = match pointer.strip_prefix('/').unwrap_or(pointer) {
+        let name = pointer.strip_prefix('/').unwrap_or(pointer);
+        let root = match name {
             "" => file.root,
             name => *file.named.get(name).ok_or_else(|| SchemaError::Reference {
                 file: file.name.clone(),
                 problem: format!("there is no named type `{name}`"),
             })?,
         };
-        Ok(Self { file, root })
+        let name = (!name.is_empty()).then(|| name.to_owned());
+        Ok(Self { file, root, name })
     }
 
     /// Parses a schema that stands alone, as a registry is sent one.
@@ -203,7 +212,17 @@ impl AvroSchema {
         json::check(self, data, into);
     }
 
-    pub(crate) fn decode<'a>(&'a self, data: &'a [u8]) -> Result<Tree<'a>, String> {
-        binary::decode(self, data)
+    /// Reads the binary encoding, as far as it is wanted; all of it is seen to be well-formed.
+    pub(crate) fn decode<'a>(
+        &'a self,
+        data: &'a [u8],
+        wanted: Wanted<'_>,
+    ) -> Result<Tree<'a>, String> {
+        binary::decode(self, data, wanted)
+    }
+
+    /// Writes the binary encoding of data that keeps the schema.
+    pub(crate) fn encode(&self, data: &Tree<'_>) -> Result<Vec<u8>, String> {
+        encode::encode(self, data)
     }
 }

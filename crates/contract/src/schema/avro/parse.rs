@@ -21,14 +21,21 @@ pub(super) fn parse(
 ) -> Result<AvroFile, SchemaError> {
     let mut parsing = Parsing {
         file: name.to_owned(),
+        texts: Vec::new(),
         nodes: Vec::new(),
         named: HashMap::new(),
     };
     let root = parsing.text(text)?;
     parsing.complete(name, sources)?;
-    let Parsing { nodes, named, .. } = parsing;
+    let Parsing {
+        texts,
+        nodes,
+        named,
+        ..
+    } = parsing;
     let file = AvroFile {
         name: name.to_owned(),
+        texts,
         nodes,
         root,
         named,
@@ -39,6 +46,7 @@ pub(super) fn parse(
 struct Parsing {
     /// The file that is being read.
     file: String,
+    texts: Vec<String>,
     nodes: Vec<Node>,
     named: HashMap<String, NodeId>,
 }
@@ -49,6 +57,7 @@ impl Parsing {
             file: self.file.clone(),
             problem: error.to_string(),
         })?;
+        self.texts.push(text.to_owned());
         self.node(&value, "", "#", 0)
     }
 

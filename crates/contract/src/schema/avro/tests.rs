@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::Sources;
-use super::{AvroFile, AvroSchema};
+use super::{AvroFile, AvroSchema, Wanted};
 use crate::check::Reasons;
 use crate::tree::Tree;
 
@@ -17,6 +17,14 @@ fn verdict(schema: &AvroSchema, data: &Value) -> String {
     let mut reasons = Reasons::default();
     schema.check(&Tree::from(data.clone()), &mut reasons);
     reasons.to_string()
+}
+
+fn decode(schema: &AvroSchema, bytes: &[u8]) -> Result<Value, String> {
+    let whole = schema.decode(bytes, Wanted::All);
+    // Whatever is wanted of it, the same bytes are taken and the same refused.
+    let nothing = schema.decode(bytes, Wanted::Nothing);
+    assert_eq!(whole.as_ref().err(), nothing.as_ref().err());
+    whole.map(|tree| tree.to_value())
 }
 
 fn order() -> AvroSchema {
@@ -110,8 +118,7 @@ fn json_data_is_checked_as_people_write_it_and_as_avro_does() {
 #[test]
 fn binary_data_is_read_as_the_specification_has_it() {
     let check = |text: Value, bytes: &[u8], expected: Result<Value, &str>| {
-        let schema = schema(&text);
-        let found = schema.decode(bytes).map(|data| data.to_value());
+        let found = decode(&schema(&text), bytes);
         assert_eq!(found, expected.map_err(str::to_owned), "{text}");
     };
     for (number, bytes) in [
@@ -206,32 +213,86 @@ fn binary_data_is_read_as_the_specification_has_it() {
 fn what_is_read_from_binary_fits_its_schema() {
     let order = order();
     let bytes = b"\x02a\x02\x06\x00\x02\x02n\x04\x08\x02\x00\xff\x00";
-    let data = order.decode(bytes).unwrap().to_value();
+    let data = decode(&order, bytes).unwrap();
     assert_eq!(
         data,
         json!({"id": "a", "lines": [{"count": 3}], "note": "n", "paid": {"count": 4},
                "state": "DONE", "tags": {}, "hash": "ÿ\u{0}"})
     );
     assert_eq!(verdict(&order, &data), "");
+    assert_eq!(order.encode(&Tree::from(data.clone())).unwrap(), bytes);
+}
+
+#[test]
+fn only_what_is_wanted_is_kept() {
+    let order = order();
+    let bytes = b"\x02a\x02\x06\x00\x02\x02n\x04\x08\x02\x02\x02k\0\0\0\0\0\0\0\0\x00\xff\x00";
+    let names = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let paths = [
+        names("id"),
+        names("paid.count"),
+        names("tags.k"),
+        names("lines.count"),
+    ];
+    let paths: Vec<&[String]> = paths.iter().map(Vec::as_slice).collect();
+    let data = order
+        .decode(bytes, Wanted::Paths(&paths))
+        .unwrap()
+        .to_value();
+    let expected = json!({"id": "a", "lines": [], "paid": {"count": 4}, "tags": {"k": 0.0}});
+    assert_eq!(data, expected);
+}
+
+#[test]
+fn json_is_written_in_binary_as_it_is_meant() {
+    let order = order();
+    let check = |data: Value, read_back: Value| {
+        assert_eq!(verdict(&order, &data), "", "{data}");
+        let bytes = order.encode(&Tree::from(data.clone())).unwrap();
+        assert_eq!(decode(&order, &bytes).unwrap(), read_back);
+    };
+    let least = json!({"id": "a", "lines": []});
+    let whole = |note: Value, paid: Value| {
+        json!({"id": "a", "lines": [], "note": note, "paid": paid, "state": "OPEN", "tags": {},
+               "hash": "\u{0}\u{0}"})
+    };
+    check(least.clone(), whole(Value::Null, Value::Null));
+    let mut tagged = least.clone();
+    tagged["note"] = json!({"string": "n"});
+    tagged["paid"] = json!({"long": 5});
+    check(tagged, whole(json!("n"), json!(5)));
+    let mut plain = least;
+    plain["paid"] = json!({"count": 7});
+    check(plain, whole(Value::Null, json!({"count": 7})));
+    let numbers = schema(&json!({"type": "array", "items": ["double", "float", "string"]}));
+    let data = json!([1, 1.5, "NaN"]);
+    let bytes = numbers.encode(&Tree::from(data.clone())).unwrap();
+    assert_eq!(decode(&numbers, &bytes).unwrap(), json!([1.0, 1.5, "NaN"]));
+    for misfit in [
+        json!(null),
+        json!({"id": 1, "lines": []}),
+        json!({"id": "a"}),
+    ] {
+        assert_eq!(
+            order.encode(&Tree::from(misfit.clone())).unwrap_err(),
+            "does not fit its schema"
+        );
+    }
 }
 
 #[test]
 fn few_bytes_cost_little() {
     let nothing = json!({"type": "array", "items": "null"});
     let block = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
-    let error = schema(&nothing).decode(&block).unwrap_err();
+    let error = decode(&schema(&nothing), &block).unwrap_err();
     assert_eq!(error, "has more Avro values than its bytes warrant");
     let list = json!({"type": "record", "name": "List", "fields": [
         {"name": "next", "type": ["null", "List"]}]});
-    let error = schema(&list).decode(&[2; 1 << 20]).unwrap_err();
+    let error = decode(&schema(&list), &[2; 1 << 20]).unwrap_err();
     assert_eq!(error, "nests Avro values deeper than 128");
-    assert!(schema(&list).decode(&[2, 2, 0]).is_ok());
+    assert!(decode(&schema(&list), &[2, 2, 0]).is_ok());
     let text = json!("string");
-    assert!(
-        schema(&text)
-            .decode(&[0xfe, 0xff, 0xff, 0xff, 0x0f, 0x61])
-            .is_err()
-    );
+    assert!(decode(&schema(&text), &[0xfe, 0xff, 0xff, 0xff, 0x0f, 0x61]).is_err());
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -18,10 +18,12 @@ use base64::engine::general_purpose::STANDARD;
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions, Value as Field,
+    DescriptorPool, DynamicMessage, FileDescriptor, MessageDescriptor, SerializeOptions,
+    Value as Field,
 };
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
+use super::standalone::Import;
 use super::{SchemaError, Sources, beside};
 use crate::check::Reasons;
 use crate::tree::Tree;
@@ -40,12 +42,15 @@ const MAX_TEXT_BYTES: usize = 1024 * 1024;
 pub(crate) struct ProtobufFile {
     name: String,
     pool: DescriptorPool,
+    /// Its own text and those of its imports, by the names that imports have.
+    texts: BTreeMap<String, String>,
 }
 
 /// The schema of one contract: a message of a file.
 #[derive(Debug)]
 pub struct ProtobufSchema {
     pub(crate) message: MessageDescriptor,
+    file: Arc<ProtobufFile>,
 }
 
 /// The files that were read, by the names that imports have.
@@ -68,6 +73,7 @@ impl ProtobufFile {
     ) -> Result<Self, SchemaError> {
         let name = path.rsplit('/').next().unwrap_or(path).to_owned();
         let mut files = HashMap::new();
+        let mut texts = BTreeMap::new();
         let mut open = vec![(name.clone(), path.to_owned(), text.to_owned())];
         while let Some((name, path, text)) = open.pop() {
             let file = parse(&name, &path, &text)?;
@@ -83,6 +89,7 @@ impl ProtobufFile {
                 let text = sources.read(&path, &wanted)?;
                 open.push((import.clone(), wanted, text));
             }
+            texts.insert(name.clone(), text);
             files.insert(name, file);
         }
         let mut resolver = ChainFileResolver::new();
@@ -95,6 +102,7 @@ impl ProtobufFile {
         Ok(Self {
             name: path.to_owned(),
             pool: compiler.descriptor_pool(),
+            texts,
         })
     }
 }
@@ -167,7 +175,7 @@ impl ProtobufSchema {
                 name => format!("there is no message `{name}`"),
             },
         })?;
-        Ok(Self { message })
+        Ok(Self { message, file })
     }
 
     /// Parses a schema that stands alone, as a registry is sent one.
@@ -178,6 +186,84 @@ impl ProtobufSchema {
         let nothing = |path: &str| Err(format!("there is no schema file `{path}`"));
         let file = ProtobufFile::parse(name, text, &mut Sources::new(&nothing))?;
         Self::at(Arc::new(file), "")
+    }
+
+    /// Returns where the message stands in its file, from the outermost in.
+    pub(crate) fn indexes(&self) -> Vec<usize> {
+        let mut indexes = Vec::new();
+        let mut message = self.message.clone();
+        loop {
+            let parent = message.parent_message();
+            let index = match &parent {
+                Some(parent) => parent.child_messages().position(|child| child == message),
+                None => message.parent_file().messages().position(|m| m == message),
+            };
+            indexes.push(index.unwrap_or_default());
+            match parent {
+                Some(parent) => message = parent,
+                None => break,
+            }
+        }
+        indexes.reverse();
+        indexes
+    }
+
+    /// Returns the message at a place of the same file.
+    pub(crate) fn at_indexes(&self, indexes: &[usize]) -> Option<Self> {
+        let (first, inner) = indexes.split_first()?;
+        let mut message = self.message.parent_file().messages().nth(*first)?;
+        for index in inner {
+            let child = message.child_messages().nth(*index)?;
+            message = child;
+        }
+        Some(Self {
+            message,
+            file: Arc::clone(&self.file),
+        })
+    }
+
+    /// Returns the text of the message's file, and before it those that it leads to: each name of an
+    /// import with its text and the names that it imports. Nothing if the message is an import's.
+    pub(super) fn texts(&self) -> Option<(String, Vec<Import>)> {
+        let short = self.file.name.rsplit('/').next().unwrap_or_default();
+        let root = self.message.parent_file();
+        if root.name() != short {
+            return None;
+        }
+        let mut imports = Vec::new();
+        let mut seen = HashSet::new();
+        self.imports_of(&root, &mut seen, &mut imports);
+        Some((self.file.texts.get(short)?.clone(), imports))
+    }
+
+    /// Adds what a file imports, each behind its own imports. Compiled files have no cycles.
+    fn imports_of(
+        &self,
+        file: &FileDescriptor,
+        seen: &mut HashSet<String>,
+        into: &mut Vec<Import>,
+    ) {
+        for import in file.dependencies() {
+            let Some(text) = self.file.texts.get(import.name()) else {
+                continue;
+            };
+            if seen.insert(import.name().to_owned()) {
+                self.imports_of(&import, seen, into);
+                let dependencies = import.dependencies();
+                into.push(Import {
+                    name: import.name().to_owned(),
+                    text: text.clone(),
+                    imports: dependencies.map(|file| file.name().to_owned()).collect(),
+                });
+            }
+        }
+    }
+
+    /// Writes the binary encoding of data in its JSON form.
+    pub(crate) fn encode(&self, data: &Tree<'_>) -> Result<Vec<u8>, String> {
+        let message = DynamicMessage::deserialize(self.message.clone(), data.to_value());
+        let message = message.map_err(|_| "has no binary form".to_owned())?;
+        Ok(message.encode_to_vec())
     }
 
     /// Returns the compiled file.

@@ -1,0 +1,197 @@
+//! The subjects of contracts: a contract's schema is registered as anyone's is, and the ids that records
+//! carry are looked up among the versions of its subject. What was looked up is kept until the registry
+//! changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidegate_contract::EventContract;
+use tidegate_contract::model::{Compatibility, SchemaFormat};
+use tidegate_contract::record::Writer;
+use tidegate_contract::schema::{Import, Standalone, compatibility};
+use tidegate_contract::schema_id::SchemaId;
+use tokio::time::Instant;
+
+use super::canonical;
+use super::entity::Reference;
+use super::error::Error;
+use super::guid::Guid;
+use super::name::Name;
+use super::register::{self, Registered, Request};
+use super::schema::type_of;
+use super::store::Store;
+use super::table::{Stored, Table};
+
+/// How long a schema may take to be registered.
+const REGISTER_WITHIN: Duration = Duration::from_secs(30);
+/// Ids of one subject that are kept; records in one topic carry few.
+const MAX_KEPT: usize = 256;
+
+/// Registers the schema of a contract under its subject, unless it is there.
+///
+/// # Errors
+/// What stands against it, as the registry says it.
+pub(crate) async fn register(
+    store: &Store,
+    contract: &EventContract,
+    subject: &str,
+) -> Result<Registered, String> {
+    let standalone = contract.schema.schema.standalone();
+    let standalone = standalone.map_err(|error| error.to_string())?;
+    let Standalone {
+        format,
+        mut text,
+        declarations,
+        imports,
+        imported,
+    } = standalone;
+    if !declarations.is_empty() {
+        let declarations = declarations.into_iter().enumerate();
+        let declarations = declarations.map(|(at, text)| (at.to_string(), text));
+        let resolved = canonical::avro_resolved(&text, &declarations.collect::<BTreeMap<_, _>>());
+        text = resolved.ok_or("the schema's file is not JSON")?;
+    }
+    // Where a file that is imported is registered, as Confluent's serializers do it: under its name.
+    let mut known: BTreeMap<String, Reference> = BTreeMap::new();
+    for Import {
+        name,
+        text,
+        imports,
+    } in imports
+    {
+        let beside = Name::parse(subject).beside(&name);
+        let references = referred(&known, &imports);
+        let registered = change(store, &beside, format, text, references).await;
+        let registered = registered.map_err(|error| format!("import `{name}`: {error}"))?;
+        let reference = Reference {
+            name: name.clone(),
+            subject: name.clone(),
+            version: registered.value.version,
+        };
+        known.insert(name, reference);
+    }
+    let references = referred(&known, &imported);
+    let registered = change(store, subject, format, text, references).await;
+    registered.map_err(|error| error.to_string())
+}
+
+fn referred(known: &BTreeMap<String, Reference>, names: &[String]) -> Vec<Reference> {
+    let references = names.iter().filter_map(|name| known.get(name));
+    references.cloned().collect()
+}
+
+async fn change(
+    store: &Store,
+    subject: &str,
+    format: SchemaFormat,
+    text: String,
+    references: Vec<Reference>,
+) -> Result<Registered, Error> {
+    let request = Request {
+        schema_type: Some(type_of(format).to_owned()),
+        references: (!references.is_empty()).then_some(references),
+        schema: Some(text),
+        ..Request::default()
+    };
+    let subject = subject.to_owned();
+    let plan = move |table: &Table| {
+        let subject = table.resolve_alias(subject.clone());
+        register::register(table, &subject, request.clone(), false)
+    };
+    let deadline = Instant::now() + REGISTER_WITHIN;
+    store.change("Register", deadline, plan).await
+}
+
+/// The ids that records under one contract may carry.
+pub(crate) struct SubjectIds {
+    store: Arc<Store>,
+    contract: Arc<EventContract>,
+    /// As the registry calls it.
+    subject: String,
+    /// The contract's own schema.
+    own: Guid,
+    /// What was found since the registry changed last.
+    kept: Mutex<(u64, HashMap<SchemaId, Writer>)>,
+}
+
+impl SubjectIds {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        contract: Arc<EventContract>,
+        registered: &Registered,
+    ) -> Self {
+        Self {
+            store,
+            contract,
+            subject: registered.value.subject.clone(),
+            own: registered.guid,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Finds the schema of an id.
+    ///
+    /// # Errors
+    /// It is not known, is no version of the subject, or cannot be used.
+    pub(crate) fn find(&self, id: SchemaId) -> Result<Writer, String> {
+        let revision = self.store.revision();
+        {
+            let mut kept = self.kept.lock();
+            if kept.0 != revision {
+                *kept = (revision, HashMap::new());
+            }
+            if let Some(found) = kept.1.get(&id) {
+                return Ok(found.clone());
+            }
+        }
+        // Only what is a version is kept: of other ids a stranger could think up any number.
+        let found = self.look_up(&self.store.table(), id)?;
+        let mut kept = self.kept.lock();
+        if kept.0 == revision {
+            if kept.1.len() >= MAX_KEPT {
+                kept.1.clear();
+            }
+            kept.1.insert(id, found.clone());
+        }
+        Ok(found)
+    }
+
+    fn look_up(&self, table: &Table, id: SchemaId) -> Result<Writer, String> {
+        let context = Name::parse(&self.subject).context;
+        let number = match id {
+            SchemaId::Number(number) => Some(number),
+            SchemaId::Guid(bytes) => table.id_of(context, Guid::of_bytes(bytes)),
+        };
+        let versions = || number.into_iter().flat_map(|id| table.of_id(context, id));
+        let is_ours =
+            |stored: &&Arc<Stored>| stored.value.subject == self.subject && !stored.value.deleted;
+        let Some(stored) = versions().find(is_ours) else {
+            return Err(match versions().next() {
+                None => format!("schema id `{id}` is not known"),
+                Some(_) => format!(
+                    "schema id `{id}` is no version of subject `{}`",
+                    self.subject
+                ),
+            });
+        };
+        if stored.guid == self.own {
+            return Ok(Writer::Contract);
+        }
+        let rules = &self.contract.schema;
+        if stored.value.schema_type != type_of(rules.format) {
+            let written = &stored.value.schema_type;
+            return Err(format!("schema id `{id}` is of type `{written}`"));
+        }
+        let unusable = |error: Error| format!("schema id `{id}` cannot be used: {error}");
+        let parsed = register::parse_stored(table, stored).map_err(unusable)?;
+        let schema = parsed.into_schema();
+        let level = Compatibility::Backward;
+        let reasons = compatibility::check(level, rules.policy, &rules.schema, &[&schema]);
+        Ok(Writer::Version {
+            is_read: reasons.is_empty(),
+            schema: Arc::new(schema),
+        })
+    }
+}
