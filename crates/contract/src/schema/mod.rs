@@ -213,11 +213,11 @@ impl Schema {
     /// # Errors
     /// The data does not keep the schema; the text is about the data.
     pub(crate) fn encode(&self, data: &[u8]) -> Result<Vec<u8>, String> {
-        let tree = || Tree::parse(data).map_err(|error| error.to_string());
+        let parse = || Tree::parse(data).map_err(|error| error.to_string());
         match self {
             Self::Json(_) => Ok(data.to_vec()),
-            Self::Avro(schema) => schema.encode(&tree()?),
-            Self::Protobuf(schema) => schema.encode(&tree()?),
+            Self::Avro(schema) => schema.encode(&parse()?),
+            Self::Protobuf(schema) => schema.encode(&parse()?),
         }
     }
 

@@ -61,7 +61,7 @@ impl Encoding<'_> {
             }
             (Node::String, Tree::Text(text)) => self.counted(text.as_bytes()),
             (Node::Enum(declared), Tree::Text(text)) => {
-                let index = declared.symbols.iter().position(|symbol| *symbol == **text);
+                let index = declared.symbols.iter().position(|symbol| symbol == &**text);
                 self.count(index.ok_or_else(misfit)?);
             }
             (Node::Array(items), Tree::List(values)) => {
@@ -86,11 +86,13 @@ impl Encoding<'_> {
             }
             (Node::Record(record), Tree::Object(entries)) => {
                 for field in &record.fields {
-                    if let Some(value) = member(entries, &field.name) {
-                        self.value(field.node, value, depth + 1)?;
-                    } else {
-                        let default = field.default.clone().ok_or_else(misfit)?;
-                        self.value(field.node, &Tree::from(default), depth + 1)?;
+                    match (member(entries, &field.name), &field.default) {
+                        (Some(value), _) => self.value(field.node, value, depth + 1)?,
+                        (None, Some(default)) => {
+                            let default = Tree::from(default.clone());
+                            self.value(field.node, &default, depth + 1)?;
+                        }
+                        (None, None) => return Err(misfit()),
                     }
                 }
             }
@@ -100,11 +102,11 @@ impl Encoding<'_> {
     }
 
     /// Finds the branch of a value: by itself, or as Avro's JSON encoding names it.
-    fn branch<'v>(
+    fn branch<'v, 't>(
         &mut self,
         branches: &[NodeId],
-        value: &'v Tree<'v>,
-    ) -> Option<(usize, &'v Tree<'v>)> {
+        value: &'v Tree<'t>,
+    ) -> Option<(usize, &'v Tree<'t>)> {
         let fits = |branch: &NodeId| self.fits.fits(*branch, value);
         if let Some(index) = branches.iter().position(fits) {
             return Some((index, value));
@@ -116,7 +118,7 @@ impl Encoding<'_> {
             return None;
         };
         let nodes = self.nodes;
-        let index = branches.iter().position(|b| nodes[*b].name() == tag)?;
+        let index = branches.iter().position(|b| nodes[*b].name() == &**tag)?;
         self.fits
             .fits(branches[index], inner)
             .then_some((index, inner))
