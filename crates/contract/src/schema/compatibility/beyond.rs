@@ -1,5 +1,6 @@
 //! The rules that are ours: Confluent's registry lets these changes pass, and then a document that the
-//! earlier schema allowed is refused by the new one. Each was found by a document (`tests/it/laws`).
+//! earlier schema allowed is refused by the new one. Generated documents (`tests/it/laws`) led to some,
+//! reading Confluent's rules to the others. STRICT tells all, LENIENT those that say so and Protobuf's.
 
 /// A name is required that has no schema saying what it holds. Told under LENIENT too.
 pub(super) const REQUIRED_NAME_ADDED: &str = "REQUIRED_NAME_ADDED";

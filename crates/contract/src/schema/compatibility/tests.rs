@@ -151,7 +151,7 @@ fn json_verdicts_are_those_of_the_content_models() {
     check(tree("number"), tree("integer"), rule, rule);
 }
 
-/// Each pair was found by a document that the first takes and the second refuses.
+/// Of each pair the first takes a document that the second refuses.
 #[test]
 fn what_confluent_lets_pass_is_told_under_strict() {
     let mut told = std::collections::BTreeSet::new();
