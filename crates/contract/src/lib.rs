@@ -8,6 +8,7 @@
 )]
 
 pub mod check;
+pub mod date;
 pub mod diff;
 pub mod event;
 pub mod explain;
