@@ -10,6 +10,7 @@
 pub mod check;
 pub mod date;
 pub mod diff;
+pub mod draft;
 pub mod event;
 pub mod explain;
 pub mod expression;

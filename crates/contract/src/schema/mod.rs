@@ -9,6 +9,7 @@ mod data;
 mod error;
 mod fields;
 pub mod json;
+mod outline;
 pub mod protobuf;
 mod reasons;
 mod registered;
@@ -22,6 +23,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 pub use error::SchemaError;
 pub use fields::Field;
 pub use standalone::{Import, Standalone};
+pub(crate) use outline::Outlined;
 
 use self::avro::AvroSchema;
 pub(crate) use self::avro::Wanted;
