@@ -86,6 +86,31 @@ fn an_allowance_is_of_one_document_and_one_rule() {
 }
 
 #[test]
+fn a_reader_has_allowances_of_its_own() {
+    let allowed = |allow: &str| {
+        let rule = rule("reader-handles-duplicates").unwrap();
+        let bad = rule.bad.replace(
+            "owner: team-billing",
+            &format!("owner: team-billing{allow}"),
+        );
+        let found = lint_text(&bad, rule.schemas);
+        found
+            .iter()
+            .filter_map(|finding| finding.rule)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(allowed(""), ["reader-handles-duplicates"]);
+    let why = "why: it only counts";
+    let same = format!(", allow: [{{rule: reader-handles-duplicates, {why}}}]");
+    assert!(allowed(&same).is_empty());
+    let unknown = format!(", allow: [{{rule: reader-handles-duplicate, {why}}}]");
+    assert_eq!(
+        allowed(&unknown),
+        ["reader-handles-duplicates", "allowance-known"]
+    );
+}
+
+#[test]
 fn names_are_judged_by_words_that_tell() {
     let check = |name: &str, class: &str, expected: &[&str]| {
         let spec = format!("  class: {class}\n  key: {{from: $.orderId}}\n");

@@ -6,7 +6,7 @@ use crate::model::{Contracts, Priority};
 
 pub(in super::super) static RULE: Rule = Rule {
     name: "reader-accepts-version",
-    level: Level::Error,
+    level: Level::Warning,
     why: "the reader has said that it cannot read these events",
     bad: r##"
 apiVersion: contract/v1

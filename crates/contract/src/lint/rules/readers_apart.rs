@@ -9,7 +9,7 @@ use crate::reader::Via;
 
 pub(in super::super) static RULE: Rule = Rule {
     name: "readers-apart",
-    level: Level::Error,
+    level: Level::Warning,
     why: "a group shares its events out: each of the two readers gets some of them, and neither gets all",
     bad: r##"
 apiVersion: contract/v1
