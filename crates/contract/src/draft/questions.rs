@@ -125,7 +125,7 @@ static ORDER: Question = Question {
     form: Form::Choice(&[
         choice("thing", "those about the same thing, such as one order"),
         choice("all", "all of them, one after the other"),
-        choice("none", "none; each stands for itself"),
+        choice("none", "each stands for itself"),
     ]),
 };
 
@@ -146,8 +146,8 @@ static TWICE: Question = Question {
     text: "What happens when it comes twice?",
     why: "networks repeat; delivery is at least once",
     form: Form::Choice(&[
-        choice("nothing", "nothing: the second one changes nothing"),
-        choice("harm", "harm: something is paid, sent or counted twice"),
+        choice("nothing", "the second one changes nothing"),
+        choice("harm", "something is paid, sent or counted twice"),
     ]),
 };
 
