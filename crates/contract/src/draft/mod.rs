@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::lint::personal_fields;
+use crate::lint::{EVENTS_A_PARTITION, personal_fields};
 use crate::model::{Class, SchemaFormat};
 use crate::path::Path;
 use crate::schema::{ParsedFile, Sources};
@@ -86,8 +86,6 @@ pub struct Files {
     pub schema: (String, String),
 }
 
-/// What a reader does in a second with one partition, as `capacity-for-peak` reckons.
-const EVENTS_A_PARTITION: u64 = 1_000;
 const DEFAULT_PARTITIONS: u64 = 3;
 const DAY_MS: u64 = 86_400_000;
 

@@ -18,6 +18,8 @@ use crate::path::Path;
 use crate::reader::Reader;
 use crate::schema::Schema;
 
+pub(crate) use self::rules::capacity_for_peak::EVENTS_A_PARTITION;
+
 /// A rule and what people are told about it.
 #[derive(Debug)]
 pub struct Rule {

@@ -22,8 +22,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub use error::SchemaError;
 pub use fields::Field;
-pub use standalone::{Import, Standalone};
 pub(crate) use outline::Outlined;
+pub use standalone::{Import, Standalone};
 
 use self::avro::AvroSchema;
 pub(crate) use self::avro::Wanted;

@@ -33,7 +33,7 @@ spec:
 };
 
 /// What one reader does with one partition when an event costs it a millisecond, a write to a database.
-const EVENTS_A_PARTITION: u64 = 1_000;
+pub(crate) const EVENTS_A_PARTITION: u64 = 1_000;
 /// Ten fetches a second of the 1 MiB that Kafka's clients take of a partition at a time
 /// (`max.partition.fetch.bytes`).
 const BYTES_A_PARTITION: u64 = 10 << 20;

@@ -41,13 +41,8 @@ fn check(contracts: &Contracts, findings: &mut Findings) {
         if name.len() < 2 {
             continue;
         }
-        let mut all = name
-            .iter()
-            .chain(&words(&contract.event.event_type))
-            .cloned()
-            .collect::<Vec<_>>();
-        all.dedup();
-        let past = all.iter().any(|word| is_past(word));
+        let typed = words(&contract.event.event_type);
+        let past = name.iter().chain(&typed).any(|word| is_past(word));
         let (found, hint) = match contract.class {
             Class::Fact if !past && (is_imperative(first) || is_imperative(last)) => (
                 "a fact, and its name asks for something",
