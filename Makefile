@@ -27,7 +27,7 @@ test: ## all tests: Rust, the demo's input, and unmodified Kafka clients against
 	tools/setup build demo evolution clients
 	cargo test --workspace --locked
 	cargo test -p tidegate-contract -p tidegate-gateway --locked --test it -- --ignored avro_java evolution
-	cargo test -p tidegate --locked --test it -- --ignored a_real_step
+	cargo test -p tidegate --locked --test it -- --ignored a_real_step lint_has_nothing
 	npm test --silent --prefix examples/github-webhooks
 	cargo build --locked && tests/clients/with-tidegate tests/clients/run
 

@@ -32,6 +32,40 @@ export function keyOf(event) {
   return subject;
 }
 
+/** How many names a path to a person's field has; deeper ones are repeated nearer to the root. */
+const MAX_NAMES = 4;
+
+/** Where an event's data holds e-mail addresses, which are persons': paths that no list stands in. */
+function emails(node, path = [], found = new Set(), above = []) {
+  if (!node || above.includes(node)) return found;
+  const around = [...above, node];
+  if (node.$ref) emails(schema.definitions[node.$ref.replace("#/definitions/", "")], path, found, around);
+  for (const part of [...(node.allOf ?? []), ...(node.anyOf ?? []), ...(node.oneOf ?? [])]) emails(part, path, found, around);
+  if (path.length === MAX_NAMES) return found;
+  for (const [name, inner] of Object.entries(node.properties ?? {})) {
+    if (inner && /(^|_)email$/.test(name)) found.add([...path, name].join("."));
+    else emails(inner, [...path, name], found);
+  }
+  return found;
+}
+
+/** Names and shapes that are GitHub's, and that `contract lint` is told to take as they are. */
+const ALLOWED = {
+  create: ["named-as-class", "GitHub calls it so; the event tells that a branch or tag was created"],
+  delete: ["named-as-class", "GitHub calls it so; the event tells that a branch or tag was deleted"],
+  team_add: ["named-as-class", "GitHub calls it so; the event tells that a team was added"],
+  status: ["table-not-topic", "GitHub sends the status as it stores it"],
+};
+
+const allowed = (event) =>
+  ALLOWED[event] ? `\n  allow: [{rule: ${ALLOWED[event][0]}, why: ${JSON.stringify(ALLOWED[event][1])}}]` : "";
+
+function privacy(event) {
+  const paths = [...emails({ $ref: `#/definitions/${rootOf(event)}` })].sort();
+  const lines = paths.map((path) => `      $.${path}: {category: contact}\n`);
+  return lines.length === 0 ? "" : `  privacy:\n    fields:\n${lines.join("")}`;
+}
+
 /** Every contract as `{ name, text }`, in the package's own order. */
 export function contracts() {
   return types
@@ -44,7 +78,7 @@ const contract = (event) => `apiVersion: contract/v1
 kind: EventContract
 metadata:
   name: github-${event.replaceAll("_", "-")}
-  owner: ${OWNER}
+  owner: ${OWNER}${allowed(event)}
 spec:
   summary: GitHub sent its webhook event \`${event}\`.
   class: fact
@@ -60,7 +94,7 @@ spec:
     name: github.${event}
   ingress:
     onInvalid: quarantine
-`;
+${privacy(event)}`;
 
 export const team = `apiVersion: contract/v1
 kind: Team

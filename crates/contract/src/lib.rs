@@ -8,7 +8,9 @@
 )]
 
 pub mod check;
+pub mod date;
 pub mod diff;
+pub mod draft;
 pub mod event;
 pub mod explain;
 pub mod expression;

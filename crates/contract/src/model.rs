@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::date::Date;
 use crate::explain::Explained;
 use crate::expression::Expression;
 use crate::field_map::FieldMap;
@@ -13,7 +14,7 @@ use crate::load::Document;
 use crate::path::Path;
 use crate::reader::Reader;
 use crate::schema::Schema;
-use crate::units::{ByteSize, Duration};
+use crate::units::{ByteRate, ByteSize, Duration, Rate};
 
 /// Declares an enum of words, each as it stands in a contract file.
 macro_rules! words {
@@ -334,6 +335,10 @@ pub struct EventContract {
     pub audience: Audience,
     /// Whether events are taken.
     pub lifecycle: Lifecycle,
+    /// Since when it is on its way out.
+    pub deprecation: Option<Deprecation>,
+    /// The lint findings about it that are meant to be.
+    pub allows: Vec<Allowance>,
     /// The envelope's attributes.
     pub event: EventRules,
     /// What the data looks like.
@@ -357,6 +362,26 @@ impl EventContract {
     pub fn file(&self) -> &str {
         &self.document.file
     }
+}
+
+/// Since when a contract is on its way out, and what comes after.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Deprecation {
+    /// From when nobody should start to send it.
+    pub since: Date,
+    /// From when events may be refused; later than `since`.
+    pub sunset: Option<Date>,
+    /// The contract to send to instead.
+    pub successor: Option<String>,
+}
+
+/// A lint rule whose findings about one document are meant to be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Allowance {
+    /// The rule.
+    pub rule: String,
+    /// The reason, for people.
+    pub why: String,
 }
 
 /// The CloudEvents attributes of a contract.
@@ -478,6 +503,17 @@ pub struct TopicRules {
     pub max_message: ByteSize,
     /// What is asked of records that Kafka clients send; nothing: any are taken.
     pub enforce: Vec<Enforce>,
+    /// The most that is expected.
+    pub peak: Peak,
+}
+
+/// The most that is expected of a topic's senders.
+#[derive(Clone, Copy, Debug)]
+pub struct Peak {
+    /// In events.
+    pub events: Option<Rate>,
+    /// In bytes of data.
+    pub bytes: Option<ByteRate>,
 }
 
 /// What happens at the edge.

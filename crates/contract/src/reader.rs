@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::explain::Explained;
 use crate::expression::Expression;
 use crate::load::Document;
-use crate::model::{Handling, Priority, UnknownWord, Version};
+use crate::model::{Allowance, Handling, Priority, UnknownWord, Version};
 use crate::path::Path;
 use crate::units::Duration;
 
@@ -46,6 +46,8 @@ pub struct Reader {
     pub rebuild: Option<Duration>,
     /// Whether it gets a new version first.
     pub canary: bool,
+    /// The lint findings about it that are meant to be.
+    pub allows: Vec<Allowance>,
     pub(crate) explained: Vec<Explained>,
     pub(crate) document: Document,
 }

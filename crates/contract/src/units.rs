@@ -129,6 +129,94 @@ unit!(
     "a size such as `512B`, `256KiB`, `1MiB` or `1GiB`"
 );
 
+/// What a rate of events looks like.
+pub(crate) const RATE_PATTERN: &str = "^[1-9][0-9]{0,8}/(s|m|h)$";
+/// What a rate of bytes looks like.
+pub(crate) const BYTE_RATE_PATTERN: &str = "^[1-9][0-9]{0,8}(B|KiB|MiB|GiB)/(s|m|h)$";
+
+/// Seconds of the units that a rate may be written with.
+const RATE_UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3_600)];
+
+/// Takes the part behind `/` off a rate.
+fn per(text: &str) -> Option<(&str, &'static str, u64)> {
+    let (amount, unit) = text.split_once('/')?;
+    let (unit, seconds) = RATE_UNITS.iter().find(|(name, _)| *name == unit)?;
+    Some((amount, unit, *seconds))
+}
+
+macro_rules! rate {
+    ($(#[$doc:meta])* $name:ident, $units:expr, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name {
+            amount: Amount,
+            unit: &'static str,
+            seconds: u64,
+        }
+
+        impl $name {
+            /// Returns how much of it comes in a second, rounded up.
+            pub fn per_second(self) -> u64 {
+                self.amount.total().div_ceil(self.seconds)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnitError;
+
+            fn from_str(text: &str) -> Result<Self, UnitError> {
+                let parse = || {
+                    let (amount, unit, seconds) = per(text)?;
+                    let amount = Amount::parse(amount, $units)?;
+                    Some(Self { amount, unit, seconds })
+                };
+                parse().ok_or_else(|| UnitError { text: text.to_owned(), what: $what })
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}/{}", self.amount.count, self.amount.unit, self.unit)
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.cmp(other).is_eq()
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                // Crosswise, so that `1/m` and `60/h` are the same.
+                let cross = |rate: &Self, seconds| u128::from(rate.amount.total()) * u128::from(seconds);
+                cross(self, other.seconds).cmp(&cross(other, self.seconds))
+            }
+        }
+    };
+}
+
+rate!(
+    /// How many events come in a time, such as `2000/s`; never zero.
+    Rate,
+    &[("", 1)],
+    "a rate such as `2000/s` or `50/m`"
+);
+rate!(
+    /// How many bytes come in a time, such as `5MiB/s`; never zero.
+    ByteRate,
+    &SIZE_UNITS,
+    "a rate such as `5MiB/s`"
+);
+
 impl From<Duration> for std::time::Duration {
     fn from(duration: Duration) -> Self {
         Self::from_millis(duration.as_ms())
@@ -189,6 +277,34 @@ mod tests {
         for bad in ["1KB", "1kib", "1", "0B", "1 MiB", "MiB"] {
             check(bad, None);
         }
+    }
+
+    #[test]
+    fn rates_say_what_comes_in_which_time() {
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(
+                text.parse::<Rate>().ok().map(Rate::per_second),
+                expected,
+                "{text}"
+            );
+            let pattern = regex::Regex::new(RATE_PATTERN).unwrap();
+            assert_eq!(pattern.is_match(text), expected.is_some(), "{text}");
+        };
+        check("2000/s", Some(2_000));
+        check("90/m", Some(2));
+        check("3600/h", Some(1));
+        for bad in ["2000", "0/s", "1/d", "1KiB/s", "/s", "1/", "1 /s"] {
+            check(bad, None);
+        }
+        let bytes: ByteRate = "5MiB/s".parse().unwrap();
+        assert_eq!(
+            (bytes.per_second(), bytes.to_string()),
+            (5 << 20, "5MiB/s".to_owned())
+        );
+        assert!("5/s".parse::<ByteRate>().is_err());
+        let rate = |text: &str| text.parse::<Rate>().unwrap();
+        assert_eq!(rate("1/m"), rate("60/h"));
+        assert!(rate("1/m") < rate("1/s"));
     }
 
     #[test]

@@ -375,3 +375,19 @@ fn a_real_step_is_judged_as_its_page_says() {
         assert_eq!(count, told.len().to_string(), "{ran}");
     }
 }
+
+/// Real names and real fields about persons: a rule that is wrong about these is wrong.
+#[test]
+#[ignore = "needs `tools/setup demo`: `make test` runs it"]
+fn lint_has_nothing_to_say_about_the_demo() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let script = root().join("examples/github-webhooks/prepare.mjs");
+    let prepared = std::process::Command::new("node")
+        .arg(script)
+        .arg(path)
+        .status();
+    assert!(prepared.unwrap().success());
+    let ran = run(&["contract", "lint", &format!("{path}/contracts")]);
+    assert_eq!(ran.stdout, "57 contracts, nothing found\n", "{ran}");
+}

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use tempfile::tempdir;
 use tidegate_broker::api::APIS;
+use tidegate_contract::Level;
+use tidegate_contract::lint::RULES;
 
 use crate::program::{Served, root, run};
 
@@ -49,6 +51,38 @@ fn the_command_line() {
         }
     }
     check("cli.md", &page);
+}
+
+#[test]
+fn the_lint_rules() {
+    let mut page = String::from(
+        "# The rules of `contract lint`\n\nAn error says that something does not work; a warning, that somebody will regret it. \
+         `metadata.allow` of a contract or a reader takes the\nwarnings of a rule as meant, with the reason: `allow: [{rule: retention-bounded, why: the tax law asks \
+         for eleven years}]`. Examples stand\nbeside the teams `team-orders` and `team-billing`; `schemas/any.json` is `{}`.\n\n| rule | level | why |\n|---|---|---|\n",
+    );
+    for rule in RULES {
+        let level = match rule.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+        };
+        let name = rule.name;
+        writeln!(page, "| [`{name}`](#{name}) | {level} | {} |", rule.why).unwrap();
+    }
+    for rule in RULES {
+        write!(page, "\n## {}\n\n{}.\n", rule.name, capital(rule.why)).unwrap();
+        for (path, text) in rule.schemas {
+            write!(page, "\n`{path}`:\n```json\n{text}\n```\n").unwrap();
+        }
+        for (what, text) in [("Bad", rule.bad), ("Good", rule.good)] {
+            write!(page, "\n{what}:\n```yaml\n{}\n```\n", text.trim()).unwrap();
+        }
+    }
+    check("lint.md", &page);
+}
+
+fn capital(text: &str) -> String {
+    let (first, rest) = text.split_at(1);
+    format!("{}{rest}", first.to_uppercase())
 }
 
 #[test]
@@ -132,9 +166,7 @@ fn the_kafka_apis() {
             .find(|header| header.starts_with(&title))
             .unwrap_or_else(|| panic!("no file in `api` begins with `//! {title}`"));
         let text = header[title.len()..].trim_start_matches([':', ' ']);
-        let (first, rest) = text.split_at(1);
-        let first = first.to_uppercase();
-        write!(page, "\n## {title}\n\n{first}{rest}\n").unwrap();
+        write!(page, "\n## {title}\n\n{}\n", capital(text)).unwrap();
     }
     check("kafka-apis.md", &page);
 }

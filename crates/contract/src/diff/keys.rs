@@ -1,8 +1,12 @@
 //! What a changed value of each key means. Values that differ in their text only (`7d`, `168h`) are
 //! no change. A key without a judgement would be a promise nobody watches: a test asks for each.
 
+use std::cmp::Ordering;
+
 use super::rules::{self, Rule};
-use crate::model::{EventContract, MissingKey, MissingTime, OnInvalid, Ordering, SchemaFormat};
+use crate::model::{
+    EventContract, MissingKey, MissingTime, OnInvalid, Ordering as KeyOrder, SchemaFormat,
+};
 
 /// What a change means: the rule, and for whom.
 type Judged = Option<(&'static Rule, &'static str)>;
@@ -125,7 +129,7 @@ pub(super) fn judge(
             &rules::KEY_OPTIONAL,
             "records without a key come, in no order",
         ),
-        "spec.key.ordering" if after.key.ordering == Ordering::None => (
+        "spec.key.ordering" if after.key.ordering == KeyOrder::None => (
             &rules::ORDER_LOST,
             "events of one key may overtake each other",
         ),
@@ -137,7 +141,7 @@ pub(super) fn judge(
         "spec.topic.partitions" if after.topic.partitions < topic.partitions => {
             (&rules::PARTITIONS_LOWERED, "no log takes partitions away")
         }
-        "spec.topic.partitions" if after.key.ordering == Ordering::PerKey => (
+        "spec.topic.partitions" if after.key.ordering == KeyOrder::PerKey => (
             &rules::PARTITIONS_REORDER,
             "keys go to other partitions, and events of one key may overtake each other",
         ),
@@ -149,6 +153,14 @@ pub(super) fn judge(
                 old == new,
                 (&rules::RETENTION_SHORTENED, "events that are kept today go"),
             );
+        }
+        "spec.topic.peak.events" => {
+            let (old, new) = (topic.peak.events, after.topic.peak.events);
+            return peak(old.zip(new).map(|(old, new)| old.cmp(&new)));
+        }
+        "spec.topic.peak.bytes" => {
+            let (old, new) = (topic.peak.bytes, after.topic.peak.bytes);
+            return peak(old.zip(new).map(|(old, new)| old.cmp(&new)));
         }
         "spec.topic.cleanup" => (&rules::CLEANUP_CHANGED, "other events are kept"),
         "spec.topic.maxMessage" => {
@@ -221,6 +233,16 @@ fn compare(worse: bool, same: bool, rule: (&'static Rule, &'static str)) -> Judg
         (false, true) => Some(rule),
         (false, false) => Some((&rules::RELAXED, "what held before holds still")),
     }
+}
+
+/// Judges a changed peak; without the one or the other, nothing can be said.
+fn peak(order: Option<Ordering>) -> Judged {
+    Some(match order {
+        Some(Ordering::Equal) => return None,
+        Some(Ordering::Less) => (&rules::PEAK_RAISED, "readers meet more in the same time"),
+        Some(Ordering::Greater) => (&rules::RELAXED, "readers have more time for each"),
+        None => (&rules::DESCRIBED, "nothing that is promised changed"),
+    })
 }
 
 fn promise(kept: bool) -> Judged {

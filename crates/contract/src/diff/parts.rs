@@ -8,6 +8,8 @@ use crate::schema::compatibility;
 const RULES: &str = "spec.schema.rules";
 const PERSONAL: &str = "spec.privacy.fields";
 const REQUEST: &str = "spec.ingress.request";
+const ALLOW: &str = "metadata.allow";
+const DEPRECATION: &str = "spec.deprecation";
 
 /// A change and the key it stands at.
 pub(super) struct Found {
@@ -22,7 +24,9 @@ pub(super) fn owns(key: &str) -> bool {
         key.strip_prefix(part)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
     };
-    [RULES, PERSONAL, REQUEST].into_iter().any(inside)
+    [RULES, PERSONAL, REQUEST, ALLOW, DEPRECATION]
+        .into_iter()
+        .any(inside)
 }
 
 pub(super) fn compare(before: &EventContract, after: &EventContract) -> Vec<Found> {
@@ -30,6 +34,14 @@ pub(super) fn compare(before: &EventContract, after: &EventContract) -> Vec<Foun
     field_rules(before, after, &mut found);
     personal_fields(before, after, &mut found);
     request(before, after, &mut found);
+    deprecation(before, after, &mut found);
+    if before.allows != after.allows {
+        found.push(Found {
+            key: ALLOW.to_owned(),
+            rule: &rules::DESCRIBED,
+            message: "other lint findings are allowed".to_owned(),
+        });
+    }
     found
 }
 
@@ -120,6 +132,46 @@ fn personal_fields(before: &EventContract, after: &EventContract, found: &mut Ve
             });
         }
     }
+}
+
+fn deprecation(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {
+    let (old, new) = (before.deprecation.as_ref(), after.deprecation.as_ref());
+    if old == new {
+        return;
+    }
+    let ends = (old.and_then(|d| d.sunset), new.and_then(|d| d.sunset));
+    let (part, rule, message) = match ends {
+        (Some(old), Some(new)) if new < old => (
+            ".sunset",
+            &rules::SUNSET_NEARER,
+            format!("events may be refused from `{new}` on, not only from `{old}` on"),
+        ),
+        (None, Some(new)) if old.is_some() => (
+            ".sunset",
+            &rules::SUNSET_NEARER,
+            format!("events may be refused from `{new}` on; no end was set"),
+        ),
+        (_, Some(new)) => (
+            "",
+            &rules::DESCRIBED,
+            format!("senders are told that it ends on `{new}`"),
+        ),
+        (_, None) if new.is_some() => (
+            "",
+            &rules::DESCRIBED,
+            "senders are told that it is on its way out".to_owned(),
+        ),
+        (_, None) => (
+            "",
+            &rules::DESCRIBED,
+            "senders are no longer told that it is on its way out".to_owned(),
+        ),
+    };
+    found.push(Found {
+        key: format!("{DEPRECATION}{part}"),
+        rule,
+        message,
+    });
 }
 
 fn request(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {

@@ -53,6 +53,7 @@ rules! {
     PARTITIONS_LOWERED: "partitions-lowered", Breaking, "make it a new contract with a topic of its own";
     PARTITIONS_RAISED: "partitions-raised", Safe, "";
     PARTITIONS_REORDER: "partitions-reorder", Breaking, "make it a new contract with a topic of its own and move the readers";
+    PEAK_RAISED: "peak-raised", Risky, "see that the partitions and the readers carry it";
     PERSONAL_UNDECLARED: "personal-undeclared", Risky, "keep it declared as long as the field is there";
     QUARANTINE_LOST: "quarantine-lost", Risky, "see that nobody mends events from quarantine";
     RELAXED: "relaxed", Safe, "";
@@ -69,6 +70,7 @@ rules! {
     SCHEMA_UNBOUND: "schema-unbound", Risky, "set `schema.compatibility`";
     SOURCE_NARROWED: "source-narrowed", Breaking, "let senders change first";
     SUBJECT_CHANGED: "subject-changed", Risky, "tell the producers and readers that ask the registry by the subject";
+    SUNSET_NEARER: "sunset-nearer", Risky, "see that every sender knows, and can be done by then";
     TIME_CHANGED: "time-changed", Risky, "tell readers who order or window by it";
     TIME_NARROWED: "time-narrowed", Risky, "look at how late and how skewed events come first";
     TIME_REQUIRED: "time-required", Breaking, "let senders bring it first, then require it";

@@ -263,6 +263,20 @@ fn every_key_has_a_judgement_both_ways() {
             "replay-shortened",
         ),
         (
+            "spec.topic.peak.events",
+            json!("60/m"),
+            json!("2/s"),
+            "peak-raised",
+            "relaxed",
+        ),
+        (
+            "spec.topic.peak.bytes",
+            json!(null),
+            json!("1MiB/s"),
+            "described",
+            "described",
+        ),
+        (
             "spec.ingress.onInvalid",
             json!("reject"),
             json!("quarantine"),
@@ -298,6 +312,8 @@ fn every_key_has_a_judgement_both_ways() {
         "spec.schema.rules",
         "spec.ingress.request",
         "spec.privacy.fields",
+        "spec.deprecation",
+        "metadata.allow",
     ];
     judged.extend(others.map(str::to_owned));
     let contracts = load(&[order()]);
@@ -383,6 +399,40 @@ fn rules_fields_and_requests_are_compared_by_their_names() {
     );
     let mapped = with_request("order.json", json!({"id": "request.id + '-1'"}));
     check(with_request("order.json", map), mapped, &["request-mapped"]);
+}
+
+#[test]
+fn a_sunset_brought_forward_is_risky() {
+    let deprecated = set(&order(), "spec.lifecycle", &json!("deprecated"));
+    let with = |deprecation: Value| set(&deprecated, "spec.deprecation", &deprecation);
+    let check = |from: Value, to: Value, there: &[&str], back: &[&str]| {
+        assert_eq!(rules([from.clone()], [to.clone()]), there, "{from} {to}");
+        assert_eq!(rules([to.clone()], [from.clone()]), back, "{to} {from}");
+    };
+    let since = with(json!({"since": "2026-01-01"}));
+    let late = with(json!({"since": "2026-01-01", "sunset": "2026-12-31"}));
+    let early = with(json!({"since": "2026-01-01", "sunset": "2026-06-30"}));
+    let successor = with(json!({"since": "2026-01-01", "sunset": "2026-06-30", "successor": "b"}));
+    check(
+        deprecated.clone(),
+        late.clone(),
+        &["described"],
+        &["described"],
+    );
+    check(since, late.clone(), &["sunset-nearer"], &["described"]);
+    check(late, early.clone(), &["sunset-nearer"], &["described"]);
+    check(early.clone(), successor, &["described"], &["described"]);
+    check(early.clone(), early, &[], &[]);
+}
+
+#[test]
+fn allowances_are_for_people() {
+    let allowed = set(
+        &order(),
+        "metadata.allow",
+        &json!([{"rule": "a", "why": "b"}]),
+    );
+    assert_eq!(rules([order()], [allowed]), ["described"]);
 }
 
 #[test]

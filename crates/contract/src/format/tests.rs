@@ -36,7 +36,11 @@ fn reader() -> Value {
 }
 
 /// What the loader finds beyond the form of a value.
-const BEYOND_FORM: [&str; 3] = [
+const BEYOND_FORM: [&str; 7] = [
+    "is not after `since`",
+    "is no day of the calendar",
+    "is of a contract on its way out",
+    "cannot be its own successor",
     "is no CEL expression",
     "which is neither",
     "there is no field",
@@ -166,6 +170,9 @@ fn sample_of(form: &'static Form) -> Value {
                 "1MiB",
                 "1.0.0",
                 ">=1",
+                "1/s",
+                "1MiB/s",
+                "2026-01-31",
                 "a.json",
                 "/a",
                 "mailto:a@b",
@@ -284,6 +291,13 @@ fn candidates(key: &Key) -> Vec<Value> {
         "1",
         "1.2.3.4",
         "message.a > 0",
+        "2000/s",
+        "0/s",
+        "1/d",
+        "5MiB/m",
+        "2026-01-31",
+        "2026-02-31",
+        "2026-1-31",
     ] {
         values.push(json!(text));
     }
@@ -377,7 +391,7 @@ fn only_four_keys_are_required() {
     let mut required = Vec::new();
     walk(EVENT_CONTRACT, &mut Vec::new(), &mut |key, path| {
         // Beside what must stand in a thing that need not be there.
-        let optional = ["rules", "request", "fields"]
+        let optional = ["allow", "deprecation", "rules", "request", "fields"]
             .iter()
             .any(|part| path.contains(part));
         if matches!(key.presence, Presence::Required) && key.form.is_plain() && !optional {

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use super::settle::{Written, item_key, settle};
 use super::{Document, File, Problem};
+use crate::date::{Date, DateError};
 use crate::explain::Explained;
 use crate::expression::{Expression, MESSAGE, REQUEST};
 use crate::field_map::FieldMap;
 use crate::format::keys::{CONSUMER_CONTRACT, EVENT_CONTRACT, TEAM};
 use crate::model::{
-    Approves, EventContract, EventRules, FieldRule, Idempotency, IngressRules, KeyRules, OnFailure,
-    OnInvalid, PersonalField, RequestRules, SchemaFormat, SchemaRules, SourceRule, Team, TimeRules,
-    TopicRules,
+    Allowance, Approves, Deprecation, EventContract, EventRules, FieldRule, Idempotency,
+    IngressRules, KeyRules, Lifecycle, OnFailure, OnInvalid, Peak, PersonalField, RequestRules,
+    SchemaFormat, SchemaRules, SourceRule, Team, TimeRules, TopicRules,
 };
 use crate::path::Path;
 use crate::reader::{DeadLetter, Duplicates, Reader, Requirement, Via};
@@ -96,6 +97,7 @@ pub(super) fn reader(written: &Written, file: &File<'_>) -> Result<Arc<Reader>, 
         outage: values.maybe("spec.outage"),
         rebuild: values.maybe("spec.rebuild.target"),
         canary: values.get("spec.canary"),
+        allows: allows(written, &values),
         document: Document::new(file, written),
         explained: Vec::new(),
     };
@@ -133,6 +135,8 @@ pub(super) fn event_contract(
         }
     };
     let personal = personal(written, &values, &schema, &mut wrong);
+    let lifecycle = values.get("spec.lifecycle");
+    let deprecation = deprecation(&values, lifecycle, &name, &mut wrong);
     if !wrong.is_empty() {
         return Err(wrong);
     }
@@ -150,7 +154,9 @@ pub(super) fn event_contract(
         summary: values.maybe("spec.summary"),
         class: values.get("spec.class"),
         audience: values.get("spec.audience"),
-        lifecycle: values.get("spec.lifecycle"),
+        lifecycle,
+        deprecation,
+        allows: allows(written, &values),
         event: EventRules {
             event_type: values.get("spec.event.type"),
             source,
@@ -186,6 +192,10 @@ pub(super) fn event_contract(
             cleanup: values.list("spec.topic.cleanup"),
             max_message: values.get("spec.topic.maxMessage"),
             enforce: values.list_or_none("spec.topic.enforce"),
+            peak: Peak {
+                events: values.maybe("spec.topic.peak.events"),
+                bytes: values.maybe("spec.topic.peak.bytes"),
+            },
         },
         ingress: IngressRules {
             idempotency: Idempotency {
@@ -286,6 +296,72 @@ fn request(
         schema: schema.ok()?.0,
         map: map.ok()?,
         headers: values.items(written, &format!("{KEY}.headers")),
+    })
+}
+
+fn allows(written: &Written, values: &Values<'_>) -> Vec<Allowance> {
+    const KEY: &str = "metadata.allow";
+    let items = written.labels(KEY).iter().map(|label| {
+        let item = item_key(KEY, label);
+        Allowance {
+            rule: values.get(&format!("{item}.rule")),
+            why: values.get(&format!("{item}.why")),
+        }
+    });
+    items.collect()
+}
+
+fn deprecation(
+    values: &Values<'_>,
+    lifecycle: Lifecycle,
+    name: &str,
+    wrong: &mut Vec<Wrong>,
+) -> Option<Deprecation> {
+    const KEY: &str = "spec.deprecation";
+    let mut date = |part: &str| -> Option<Date> {
+        let key = format!("{KEY}.{part}");
+        let text: String = values.maybe(&key)?;
+        let hint = || Some("dates are written `2026-03-31`".to_owned());
+        text.parse()
+            .map_err(|error: DateError| {
+                wrong.push((
+                    key.clone(),
+                    Problem::new(format!("`{key}` {error}"), hint()),
+                ));
+            })
+            .ok()
+    };
+    let since_key = format!("{KEY}.since");
+    values.maybe::<String>(&since_key)?;
+    let (since, sunset) = (date("since"), date("sunset"));
+    let successor: Option<String> = values.maybe(&format!("{KEY}.successor"));
+    let mut add = |part: &str, message: String, hint: &str| {
+        let problem = Problem::new(message, Some(hint.to_owned()));
+        wrong.push((format!("{KEY}.{part}"), problem));
+    };
+    if !matches!(lifecycle, Lifecycle::Deprecated | Lifecycle::Retired) {
+        let message =
+            format!("`{KEY}` is of a contract on its way out, and this one is `{lifecycle}`");
+        add(
+            "since",
+            message,
+            "set `spec.lifecycle: deprecated`, or take the key out",
+        );
+    }
+    if let (Some(since), Some(sunset)) = (since, sunset)
+        && sunset <= since
+    {
+        let message = format!("`{KEY}.sunset`, `{sunset}`, is not after `since`, `{since}`");
+        add("sunset", message, "give senders time between the two days");
+    }
+    if successor.as_deref() == Some(name) {
+        let message = format!("contract `{name}` cannot be its own successor");
+        add("successor", message, "name the contract to send to instead");
+    }
+    Some(Deprecation {
+        since: since?,
+        sunset,
+        successor,
     })
 }
 

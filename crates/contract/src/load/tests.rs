@@ -84,7 +84,7 @@ hint: did you mean `partitions`?"#,
 error: contracts/orders.yaml:7:11: unknown key `zebra` in `spec.topic`
 7 |   topic: {zebra: 3}
   |           ^^^^^
-hint: its keys are `name`, `partitions`, `retention`, `cleanup`, `maxMessage`, `enforce`"#,
+hint: its keys are `name`, `partitions`, `retention`, `cleanup`, `maxMessage`, `peak`, `enforce`"#,
     );
 }
 
@@ -242,6 +242,39 @@ error: contracts/orders.yaml:1:1: `kind` is missing
 1 | apiVersion: contract/v1
   | ^
 hint: write `kind:` with one of `EventContract`, `ConsumerContract`, `Team`"#,
+    );
+}
+
+#[test]
+fn a_deprecation_is_of_a_contract_on_its_way_out_and_gives_time() {
+    let found = |lifecycle: &str, deprecation: &str| {
+        errors(&format!(
+            "{SMALL}  lifecycle: {lifecycle}\n  deprecation: {deprecation}\n"
+        ))
+    };
+    let said = |lifecycle: &str, deprecation: &str, expected: &str| {
+        let found = found(lifecycle, deprecation);
+        assert!(found.contains(expected), "{found}");
+    };
+    said(
+        "active",
+        "{since: 2026-01-31}",
+        "`spec.deprecation` is of a contract on its way out, and this one is `active`",
+    );
+    said(
+        "deprecated",
+        "{since: 2026-01-31, sunset: 2026-01-31}",
+        "`spec.deprecation.sunset`, `2026-01-31`, is not after `since`, `2026-01-31`",
+    );
+    said(
+        "deprecated",
+        "{since: 2026-02-30}",
+        "`spec.deprecation.since` `2026-02-30` is no day of the calendar",
+    );
+    said(
+        "retired",
+        "{since: 2026-01-31, successor: order-placed}",
+        "contract `order-placed` cannot be its own successor",
     );
 }
 

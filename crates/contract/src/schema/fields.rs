@@ -54,9 +54,9 @@ impl Schema {
 
 /// A place in a JSON Schema.
 #[derive(Clone, Copy)]
-struct At<'a> {
-    path: &'a str,
-    value: &'a Value,
+pub(super) struct At<'a> {
+    pub(super) path: &'a str,
+    pub(super) value: &'a Value,
 }
 
 struct Json<'a> {
@@ -81,7 +81,7 @@ impl<'a> Json<'a> {
         let keys = at.value.as_object()?;
         let inside = |value| At { value, ..at };
         if let Some(Value::String(reference)) = keys.get("$ref")
-            && let Some(target) = self.target(at, reference)
+            && let Some(target) = target(self.file, at, reference)
             && let Some(found) = self.find(target, names)
         {
             return Some(found);
@@ -145,29 +145,28 @@ impl<'a> Json<'a> {
             ..field
         })
     }
+}
 
-    fn target(&self, from: At<'a>, reference: &str) -> Option<At<'a>> {
-        let (target, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        let documents = &self.file.documents;
-        let own = documents[from.path].get("$id").and_then(Value::as_str);
-        let path = match target {
-            "" => from.path.to_owned(),
-            target if own.is_some_and(|id| id.trim_end_matches('#') == target) => {
-                from.path.to_owned()
-            }
-            target => beside(from.path, target),
-        };
-        let (path, root) = documents.get_key_value(&path)?;
-        let fragment = percent_encoding::percent_decode_str(fragment)
-            .decode_utf8()
-            .ok()?;
-        let value = root.pointer(&fragment)?;
-        Some(At { path, value })
-    }
+/// Finds what a reference in a file leads to.
+pub(super) fn target<'a>(file: &'a SchemaFile, from: At<'a>, reference: &str) -> Option<At<'a>> {
+    let (target, fragment) = reference.split_once('#').unwrap_or((reference, ""));
+    let documents = &file.documents;
+    let own = documents[from.path].get("$id").and_then(Value::as_str);
+    let path = match target {
+        "" => from.path.to_owned(),
+        target if own.is_some_and(|id| id.trim_end_matches('#') == target) => from.path.to_owned(),
+        target => beside(from.path, target),
+    };
+    let (path, root) = documents.get_key_value(&path)?;
+    let fragment = percent_encoding::percent_decode_str(fragment)
+        .decode_utf8()
+        .ok()?;
+    let value = root.pointer(&fragment)?;
+    Some(At { path, value })
 }
 
 /// The words of `type`, or what `const` and `enum` come to.
-fn types(schema: &Value) -> BTreeSet<String> {
+pub(super) fn types(schema: &Value) -> BTreeSet<String> {
     let word = |value: &Value| value.as_str().map(str::to_owned);
     if let Some(declared) = schema.get("type") {
         return match declared {

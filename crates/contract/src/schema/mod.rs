@@ -9,6 +9,7 @@ mod data;
 mod error;
 mod fields;
 pub mod json;
+mod outline;
 pub mod protobuf;
 mod reasons;
 mod registered;
@@ -21,6 +22,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub use error::SchemaError;
 pub use fields::Field;
+pub(crate) use outline::Outlined;
 pub use standalone::{Import, Standalone};
 
 use self::avro::AvroSchema;

@@ -10,6 +10,7 @@ mod evolution;
 mod explain;
 mod folder;
 mod full_format;
+mod guides;
 mod laws;
 mod lint;
 mod small_set;

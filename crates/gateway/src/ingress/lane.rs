@@ -14,6 +14,7 @@ use tidegate_contract::schema_id::{SchemaId, Written};
 use tidegate_contract::{Contracts, EventContract};
 use tidegate_event_log::{TopicConfig, TopicSpec};
 
+use super::deprecation::{self, Told};
 use super::port::RecordRules;
 use crate::metrics::{LaneCounters, Metrics};
 use crate::registry::Registered;
@@ -36,6 +37,8 @@ pub(crate) struct Lane {
     pub(crate) topic: Arc<str>,
     pub(crate) version: Bytes,
     pub(crate) event_type: Bytes,
+    /// What senders are told of its end.
+    pub(crate) told: Told,
     /// The id of the schema as records carry it, if they do.
     pub(crate) stamp: Option<Stamp>,
     rules: Option<Arc<RecordRules>>,
@@ -98,6 +101,7 @@ impl Lane {
             name: Bytes::from(contract.name.clone()),
             version: Bytes::from(contract.version.to_string()),
             event_type: Bytes::from(contract.event.event_type.clone()),
+            told: deprecation::told(contract),
             partitions: partitions.max(1),
             topic: contract.topic.name.as_str().into(),
             turn: AtomicUsize::new(0),

@@ -7,6 +7,7 @@
 pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod cloudevent;
+mod deprecation;
 mod identity;
 mod key;
 pub(crate) mod lane;

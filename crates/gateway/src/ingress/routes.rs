@@ -21,7 +21,7 @@ use super::accept::{Original, Submission};
 use super::cloudevent::{self, Mode};
 use super::key::idempotency_key;
 use super::receipt::{Receipt, ReceiptId};
-use super::{body, original, source};
+use super::{body, deprecation, original, source};
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
 use crate::problem::{Kind, Problem};
@@ -307,10 +307,19 @@ fn answer(
         headers.insert(LOCATION, location);
     }
     insert_request_id(headers, context);
+    tell_of_end(gateway, &receipt, headers);
     if receipt.duplicate {
         headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
     }
     response
+}
+
+/// Tells a sender of an accepted event that its contract is on its way out.
+fn tell_of_end(gateway: &Gateway, receipt: &Receipt, headers: &mut HeaderMap) {
+    let name = std::str::from_utf8(&receipt.contract).unwrap_or_default();
+    if let Some(lane) = gateway.lanes().by_name(name) {
+        deprecation::tell(&lane.told, headers);
+    }
 }
 
 fn insert_request_id(headers: &mut HeaderMap, context: &Context<'_>) {
@@ -386,6 +395,13 @@ fn batch_answer(
         headers.insert("retry-after", HeaderValue::from_static("1"));
     }
     insert_request_id(headers, context);
+    let mut receipts = results.iter().filter_map(|result| result.as_ref().ok());
+    if let Some(first) = receipts.next()
+        && receipts.all(|receipt| receipt.contract == first.contract)
+    {
+        // Of several contracts, nobody could say which one is meant.
+        tell_of_end(gateway, first, headers);
+    }
     response
 }
 

@@ -8,6 +8,7 @@
 mod bad_input;
 mod batches;
 mod deadlines;
+mod deprecation;
 mod events;
 mod harness;
 mod quarantine;

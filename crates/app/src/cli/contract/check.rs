@@ -101,7 +101,7 @@ impl Lint {
         let folder = &self.folder.folder;
         let (contracts, found) = match load::folder(folder) {
             Ok(contracts) => {
-                let found = lint::lint(&contracts);
+                let found = lint::lint_on(&contracts, super::today());
                 (Some(contracts), found)
             }
             Err(found) => (None, found),

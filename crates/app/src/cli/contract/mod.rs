@@ -1,13 +1,16 @@
-//! `contract lint|check|diff|list|explain|schema`: contracts in files, without a gateway.
+//! `contract new|lint|check|diff|list|explain|schema`: contracts in files, without a gateway.
 
 mod check;
+mod new;
 mod reference;
 mod report;
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tidegate_contract::date::Date;
 use tidegate_contract::explain::{Explained, Origin};
 use tidegate_contract::{Contracts, EventContract, format, load};
 
@@ -17,6 +20,8 @@ use crate::ui::{Answer, Column, Ui, column, wide};
 /// Contracts in files.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Contract {
+    /// Write a new contract, of arguments or of answers; says so where something else fits better.
+    New(new::New),
     /// Check contracts; ends with 3 if one of them cannot be used.
     Lint(check::Lint),
     /// Hold contracts against an earlier state; ends with 3 if a change breaks somebody.
@@ -71,6 +76,7 @@ impl Contract {
     /// `Found` if contracts cannot be used, `NotFound`.
     pub(crate) fn run(self, ui: &Ui) -> Result<(), Failure> {
         match self {
+            Self::New(new) => new.run(ui),
             Self::Lint(lint) => lint.run(ui),
             Self::Check(check) => check.run(ui),
             Self::Diff(diff) => diff.run(ui),
@@ -99,6 +105,12 @@ impl Contract {
             }
         }
     }
+}
+
+/// Returns the day by this machine's clock, for promises that have one.
+fn today() -> Option<Date> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Date::of_unix_seconds(i64::try_from(now.as_secs()).ok()?)
 }
 
 fn read(folder: &Path) -> Result<Contracts, Failure> {

@@ -21,6 +21,7 @@ pub(crate) static CONSUMER_CONTRACT: &[Key] = &[
                 "the business area; groups readers in lists",
                 "no domain",
             ),
+            ALLOW_KEY,
         ],
         "which reader this is",
     ),

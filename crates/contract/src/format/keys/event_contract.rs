@@ -43,6 +43,7 @@ static METADATA: &[Key] = &[
         "the `Team` that answers for the events and their quarantine",
         "nobody answers; `contract lint` warns",
     ),
+    ALLOW_KEY,
 ];
 
 static SPEC: &[Key] = &[
@@ -100,6 +101,12 @@ static SPEC: &[Key] = &[
         "whether events are taken: `active` and `deprecated` accept, `draft` and `retired` refuse",
         "a contract that is loaded is meant",
     ),
+    optional(
+        "deprecation",
+        Form::Map(DEPRECATION),
+        "since when the contract is on its way out, and what comes after; senders are told in headers",
+        "senders are not told",
+    ),
     group("event", EVENT, "the CloudEvents attributes"),
     required_group("schema", SCHEMA, "what the data looks like"),
     required_group("key", KEY, "what is ordered against what"),
@@ -110,6 +117,26 @@ static SPEC: &[Key] = &[
     not_yet("quarantine"),
     group("replay", REPLAY, "how history may be read again"),
     not_yet("objectives"),
+];
+
+static DEPRECATION: &[Key] = &[
+    required(
+        "since",
+        A_DATE,
+        "the day from which nobody should start to send it (`Deprecation`, RFC 9745)",
+    ),
+    optional(
+        "sunset",
+        A_DATE,
+        "the day from which events may be refused (`Sunset`, RFC 8594)",
+        "no end is set",
+    ),
+    optional(
+        "successor",
+        A_NAME,
+        "the contract to send to instead (`Link: …; rel=\"successor-version\"`)",
+        "nothing comes after it",
+    ),
 ];
 
 static PRIVACY: &[Key] = &[
@@ -427,6 +454,11 @@ static TOPIC_KEYS: &[Key] = &[
         "how large the data of one event may be",
         "the limit Kafka clients and brokers have by default",
     ),
+    group(
+        "peak",
+        PEAK,
+        "the most that is expected; `contract lint` holds the partitions to it",
+    ),
     optional(
         "enforce",
         Form::Words(&[
@@ -443,6 +475,21 @@ static TOPIC_KEYS: &[Key] = &[
         ]),
         "what is asked of records that Kafka clients send to the topic",
         "the Kafka port takes any record",
+    ),
+];
+
+static PEAK: &[Key] = &[
+    optional(
+        "events",
+        text(&RATE, 12, "a rate such as `2000/s`"),
+        "how many events come at most",
+        "not known; the partitions are taken as they are",
+    ),
+    optional(
+        "bytes",
+        text(&BYTE_RATE, 15, "a rate such as `5MiB/s`"),
+        "how much data comes at most",
+        "not known; the partitions are taken as they are",
     ),
 ];
 

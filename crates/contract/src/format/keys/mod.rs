@@ -9,8 +9,9 @@ pub(crate) use self::consumer_contract::CONSUMER_CONTRACT;
 pub(crate) use self::event_contract::EVENT_CONTRACT;
 
 use super::{ByKind, Form, Key, Pattern, Presence, Word};
+use crate::date::DATE_PATTERN;
 use crate::path::PATH_PATTERN;
-use crate::units::{DURATION_PATTERN, SIZE_PATTERN};
+use crate::units::{BYTE_RATE_PATTERN, DURATION_PATTERN, RATE_PATTERN, SIZE_PATTERN};
 
 /// The only version of the format.
 pub(crate) const API_VERSION: &str = "contract/v1";
@@ -28,6 +29,9 @@ static SUBJECT: Pattern =
 static PATH: Pattern = Pattern::new(PATH_PATTERN);
 static DURATION: Pattern = Pattern::new(DURATION_PATTERN);
 static SIZE: Pattern = Pattern::new(SIZE_PATTERN);
+static RATE: Pattern = Pattern::new(RATE_PATTERN);
+static BYTE_RATE: Pattern = Pattern::new(BYTE_RATE_PATTERN);
+static DATE: Pattern = Pattern::new(DATE_PATTERN);
 /// Apache Kafka's legal topic names; a leading `_` or `.` is kept for internal topics.
 static TOPIC: Pattern = Pattern::new("^[A-Za-z0-9][A-Za-z0-9._-]{0,248}$");
 /// A relative path with `/`, then perhaps a JSON Pointer into the file.
@@ -63,6 +67,7 @@ const A_NAME: Form = text(
 const A_PATH: Form = text(&PATH, 1_700, "a path such as `$.order.id`");
 const A_DURATION: Form = text(&DURATION, 11, "a duration such as `30s`, `24h` or `7d`");
 const AN_EXPRESSION: Form = text(&EXPRESSION, 4_000, "a CEL expression");
+const A_DATE: Form = text(&DATE, 10, "a date such as `2026-03-31`");
 const A_SIZE: Form = text(&SIZE, 12, "a size such as `256KiB` or `1MiB`");
 
 const fn required(name: &'static str, form: Form, help: &'static str) -> Key {
@@ -161,6 +166,29 @@ const fn each(fact: &'static str, command: &'static str, telemetry: &'static str
         telemetry,
     }
 }
+
+/// The lint findings that somebody wants as they are; the same for contracts and readers.
+const ALLOW_KEY: Key = optional(
+    "allow",
+    list(&AN_ALLOWANCE, 50),
+    "lint findings about this document that are meant to be",
+    "every finding is told",
+);
+
+static AN_ALLOWANCE: Form = Form::Map(ALLOWANCE);
+
+static ALLOWANCE: &[Key] = &[
+    required(
+        "rule",
+        A_NAME,
+        "the lint rule whose findings are allowed here",
+    ),
+    required(
+        "why",
+        text(&PROSE, 500, "a sentence of at most 500 characters"),
+        "why it is right here, for whoever reads the file next",
+    ),
+];
 
 /// A kind of document.
 #[derive(Debug)]

@@ -1,6 +1,32 @@
 //! The rules, one a file.
 
+pub(super) mod allowance_known;
+pub(super) mod allowance_used;
+pub(super) mod capacity_for_peak;
+pub(super) mod dead_letter_owned;
+pub(super) mod deprecated_unread;
+pub(super) mod deprecation_told;
+pub(super) mod fact_whole;
+pub(super) mod key_not_random;
+pub(super) mod key_spreads;
+pub(super) mod named_as_class;
+pub(super) mod names_alike;
+pub(super) mod outside_described;
 pub(super) mod owner_declared;
+pub(super) mod personal_declared;
+pub(super) mod reader_accepts_version;
+pub(super) mod reader_contract_known;
+pub(super) mod reader_fields_declared;
+pub(super) mod reader_handles_duplicates;
+pub(super) mod reader_owned;
+pub(super) mod readers_apart;
+pub(super) mod replay_within_retention;
+pub(super) mod retention_bounded;
+pub(super) mod retention_covers_readers;
 pub(super) mod schema_compiles;
+pub(super) mod sunset_kept;
+pub(super) mod table_not_topic;
 pub(super) mod topic_names_apart;
+pub(super) mod topic_per_event;
+pub(super) mod version_not_in_name;
 pub(super) mod window_within_retention;

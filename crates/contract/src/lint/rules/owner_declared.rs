@@ -25,19 +25,15 @@ spec:
   class: fact
   schema: {file: schemas/any.json}
   key: {from: $.orderId}
----
-apiVersion: contract/v1
-kind: Team
-metadata: {name: team-orders}
-spec: {pager: "mailto:orders@example.com"}
 "#,
+    schemas: &[],
     check,
 };
 
-fn check(contracts: &Contracts, findings: &mut Findings<'_>) {
+fn check(contracts: &Contracts, findings: &mut Findings) {
     for contract in contracts.iter().filter(|contract| contract.owner.is_none()) {
         let message = format!("contract `{}` has no owner", contract.name);
         let hint = "set `metadata.owner` to a `Team`";
-        findings.add(contract, "metadata.name", message, hint);
+        findings.add(contract.as_ref(), "metadata.name", message, hint);
     }
 }

@@ -15,13 +15,8 @@ kind: EventContract
 metadata: {name: order-placed, owner: team-orders}
 spec:
   class: fact
-  schema: {file: schemas/lost.json} # {"$ref": "#/definitions/lost"}, without definitions
+  schema: {file: schemas/lost.json}
   key: {from: $.orderId}
----
-apiVersion: contract/v1
-kind: Team
-metadata: {name: team-orders}
-spec: {pager: "mailto:orders@example.com"}
 "##,
     good: r#"
 apiVersion: contract/v1
@@ -31,20 +26,16 @@ spec:
   class: fact
   schema: {file: schemas/any.json}
   key: {from: $.orderId}
----
-apiVersion: contract/v1
-kind: Team
-metadata: {name: team-orders}
-spec: {pager: "mailto:orders@example.com"}
 "#,
+    schemas: &[("schemas/lost.json", r##"{"$ref": "#/definitions/lost"}"##)],
     check,
 };
 
-fn check(contracts: &Contracts, findings: &mut Findings<'_>) {
+fn check(contracts: &Contracts, findings: &mut Findings) {
     for contract in contracts {
         if let Err(error) = contract.schema.schema.compile() {
             findings.add(
-                contract,
+                contract.as_ref(),
                 "spec.schema.file",
                 error.to_string(),
                 error.hint(),

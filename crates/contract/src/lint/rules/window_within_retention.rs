@@ -18,11 +18,6 @@ spec:
   key: {from: $.orderId}
   topic: {retention: 1d}
   ingress: {idempotency: {window: 48h}}
----
-apiVersion: contract/v1
-kind: Team
-metadata: {name: team-orders}
-spec: {pager: "mailto:orders@example.com"}
 "#,
     good: r#"
 apiVersion: contract/v1
@@ -34,16 +29,12 @@ spec:
   key: {from: $.orderId}
   topic: {retention: 2d}
   ingress: {idempotency: {window: 48h}}
----
-apiVersion: contract/v1
-kind: Team
-metadata: {name: team-orders}
-spec: {pager: "mailto:orders@example.com"}
 "#,
+    schemas: &[],
     check,
 };
 
-fn check(contracts: &Contracts, findings: &mut Findings<'_>) {
+fn check(contracts: &Contracts, findings: &mut Findings) {
     for contract in contracts {
         let (window, topic) = (contract.ingress.idempotency.window, &contract.topic);
         if window > topic.retention {
@@ -52,7 +43,12 @@ fn check(contracts: &Contracts, findings: &mut Findings<'_>) {
                 topic.name, topic.retention
             );
             let hint = "raise `topic.retention` or shorten `ingress.idempotency.window`";
-            findings.add(contract, "spec.ingress.idempotency.window", message, hint);
+            findings.add(
+                contract.as_ref(),
+                "spec.ingress.idempotency.window",
+                message,
+                hint,
+            );
         }
     }
 }
