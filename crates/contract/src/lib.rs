@@ -10,6 +10,7 @@
 pub mod check;
 pub mod diff;
 pub mod event;
+pub mod exchange;
 pub mod explain;
 pub mod expression;
 pub mod field_map;
@@ -19,6 +20,7 @@ pub mod load;
 pub mod model;
 pub mod path;
 pub mod reader;
+pub mod samples;
 pub mod schema;
 pub mod tree;
 pub mod units;

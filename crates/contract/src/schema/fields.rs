@@ -34,12 +34,7 @@ impl Schema {
                 let file = &*schema.file;
                 let (path, root) = file.documents.get_key_value(&file.name)?;
                 let value = root.pointer(&schema.pointer)?;
-                let mut search = Json {
-                    file,
-                    steps: 0,
-                    depth: 0,
-                };
-                search.find(At { path, value }, names)
+                Json::new(file).find(At { path, value }, names)
             }
             Self::Avro(schema) => avro(&schema.file, schema.root, names, true),
             Self::Protobuf(schema) => protobuf(&schema.message, names),
@@ -54,18 +49,26 @@ impl Schema {
 
 /// A place in a JSON Schema.
 #[derive(Clone, Copy)]
-struct At<'a> {
-    path: &'a str,
-    value: &'a Value,
+pub(super) struct At<'a> {
+    pub(super) path: &'a str,
+    pub(super) value: &'a Value,
 }
 
-struct Json<'a> {
+pub(super) struct Json<'a> {
     file: &'a SchemaFile,
     steps: usize,
     depth: usize,
 }
 
 impl<'a> Json<'a> {
+    pub(super) fn new(file: &'a SchemaFile) -> Self {
+        Self {
+            file,
+            steps: 0,
+            depth: 0,
+        }
+    }
+
     fn find(&mut self, at: At<'a>, names: &[String]) -> Option<Field> {
         if self.steps >= MAX_STEPS || self.depth >= MAX_DEPTH {
             return None;
@@ -146,7 +149,7 @@ impl<'a> Json<'a> {
         })
     }
 
-    fn target(&self, from: At<'a>, reference: &str) -> Option<At<'a>> {
+    pub(super) fn target(&self, from: At<'a>, reference: &str) -> Option<At<'a>> {
         let (target, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let documents = &self.file.documents;
         let own = documents[from.path].get("$id").and_then(Value::as_str);
@@ -167,7 +170,7 @@ impl<'a> Json<'a> {
 }
 
 /// The words of `type`, or what `const` and `enum` come to.
-fn types(schema: &Value) -> BTreeSet<String> {
+pub(super) fn types(schema: &Value) -> BTreeSet<String> {
     let word = |value: &Value| value.as_str().map(str::to_owned);
     if let Some(declared) = schema.get("type") {
         return match declared {

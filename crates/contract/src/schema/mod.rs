@@ -9,6 +9,7 @@ mod data;
 mod error;
 mod fields;
 pub mod json;
+mod members;
 pub mod protobuf;
 mod reasons;
 mod registered;
@@ -18,8 +19,11 @@ mod tests;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use serde_json::Value;
+
 pub use error::SchemaError;
 pub use fields::Field;
+pub use members::Member;
 
 use self::avro::AvroSchema;
 use self::json::JsonSchema;
@@ -78,7 +82,7 @@ impl<'a> Sources<'a> {
             return Err(SchemaError::TooLarge { file, problem });
         };
         self.left_bytes = left_bytes;
-        text.hash(&mut self.texts);
+        hash_meaning(&text, &mut self.texts);
         Ok(text)
     }
 }
@@ -99,7 +103,7 @@ impl ParsedFile {
         text: &str,
         sources: &mut Sources<'_>,
     ) -> Result<Self, SchemaError> {
-        text.hash(&mut sources.texts);
+        hash_meaning(text, &mut sources.texts);
         Ok(match format {
             SchemaFormat::Json => Self::Json(json::SchemaFile::parse(name, text, sources)?.into()),
             SchemaFormat::Avro => Self::Avro(avro::AvroFile::parse(name, text, sources)?.into()),
@@ -183,6 +187,53 @@ impl Schema {
             Self::Protobuf(schema) => schema.check(&data.to_value(), into),
         }
         Ok(())
+    }
+}
+
+/// Hashes what a schema's text means: of JSON the order of members, blanks and the forms of a
+/// reference or a number do not count.
+fn hash_meaning(text: &str, into: &mut DefaultHasher) {
+    match serde_json::from_str::<Value>(text) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => hash_value(&value, into),
+        _ => text.hash(into),
+    }
+}
+
+fn hash_value(value: &Value, into: &mut DefaultHasher) {
+    match value {
+        Value::Null => 0_u8.hash(into),
+        Value::Bool(flag) => (1_u8, flag).hash(into),
+        // A number of any form that is the same double is the same; larger ones keep their digits.
+        Value::Number(number) => match number.as_f64() {
+            Some(double) if double.abs() < 9e15 => (2_u8, (double + 0.0).to_bits()).hash(into),
+            _ => (3_u8, number.to_string()).hash(into),
+        },
+        Value::String(text) => (4_u8, text).hash(into),
+        Value::Array(items) => {
+            (5_u8, items.len()).hash(into);
+            items.iter().for_each(|item| hash_value(item, into));
+        }
+        Value::Object(members) => {
+            (6_u8, members.len()).hash(into);
+            let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| *name);
+            for (name, value) in sorted {
+                name.hash(into);
+                match (name.as_str(), value) {
+                    ("$ref", Value::String(reference)) => {
+                        let reference = reference.strip_prefix("./").unwrap_or(reference);
+                        // The root is named with `#` or without.
+                        let own = reference != "#";
+                        reference
+                            .strip_suffix('#')
+                            .filter(|_| own)
+                            .unwrap_or(reference)
+                            .hash(into);
+                    }
+                    _ => hash_value(value, into),
+                }
+            }
+        }
     }
 }
 
