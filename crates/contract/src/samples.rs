@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::event::Event;
+use crate::exchange::pact::{Interaction, Mismatch};
 use crate::model::EventContract;
 use crate::path::Path;
 use crate::reader::Reader;
@@ -49,6 +50,14 @@ pub static RULES: &[Rule] = &[
     Rule {
         name: "reader-field-unproven",
         what: "each field that a reader reads is in one sample at least",
+    },
+    Rule {
+        name: "pact-unproven",
+        what: "each message of a pact is like one sample at least",
+    },
+    Rule {
+        name: "pact-not-judged",
+        what: "all of a pact can be judged",
     },
     Rule {
         name: "no-samples",
@@ -96,8 +105,17 @@ pub struct Trial<'a> {
     contract: &'a EventContract,
     readers: Vec<&'a Reader>,
     count: usize,
+    messages: Vec<Message<'a>>,
     /// The fields that readers read and no sample had.
     unproven: Vec<(&'a Reader, &'a Path)>,
+}
+
+/// A message of a pact, and the sample that is most like it so far.
+#[derive(Debug)]
+struct Message<'a> {
+    consumer: &'a str,
+    interaction: &'a Interaction,
+    nearest: Option<Vec<Mismatch>>,
 }
 
 impl<'a> Trial<'a> {
@@ -112,8 +130,19 @@ impl<'a> Trial<'a> {
             contract,
             readers,
             count: 0,
+            messages: Vec::new(),
             unproven,
         }
+    }
+
+    /// Adds a message of a pact: one sample at least must be like it. Not each must: a message is an
+    /// example of one case («an order with a note»), and events do not say which case they are.
+    pub fn expect(&mut self, consumer: &'a str, interaction: &'a Interaction) {
+        self.messages.push(Message {
+            consumer,
+            interaction,
+            nearest: None,
+        });
     }
 
     /// Reads a sample: the data of an event, or a CloudEvent in its JSON form with its attributes.
@@ -180,8 +209,24 @@ impl<'a> Trial<'a> {
             for reader in &self.readers {
                 found.extend(lacks(contract, reader, &data));
             }
+            self.compare(&data);
         }
         found
+    }
+
+    fn compare(&mut self, data: &Tree<'_>) {
+        let kept = |message: &Message<'_>| message.nearest.as_ref().is_some_and(Vec::is_empty);
+        if self.messages.iter().all(kept) {
+            return;
+        }
+        let value = data.to_value();
+        for message in self.messages.iter_mut().filter(|message| !kept(message)) {
+            let found = message.interaction.mismatches(&value);
+            let nearest = message.nearest.as_ref();
+            if nearest.is_none_or(|nearest| found.len() < nearest.len()) {
+                message.nearest = Some(found);
+            }
+        }
     }
 
     /// Ends the trial: what no single sample can show.
@@ -215,6 +260,7 @@ impl<'a> Trial<'a> {
                 }
             }
         }
+        found.extend(self.messages.iter().filter_map(Message::unproven));
         if self.count > 0 {
             found.extend(self.unproven.iter().map(|(reader, path)| {
                 let detail = format!("reads `{path}`, which no sample has");
@@ -226,6 +272,34 @@ impl<'a> Trial<'a> {
             }));
         }
         found
+    }
+}
+
+impl Message<'_> {
+    fn unproven(&self) -> Option<Found> {
+        let what = &self.interaction.description;
+        let (pointer, detail) = match self.nearest.as_deref() {
+            Some([]) => return None,
+            None => (
+                String::new(),
+                format!("no sample is like `{what}`: there is none"),
+            ),
+            Some([first, more @ ..]) => {
+                let more = match more.len() {
+                    0 => String::new(),
+                    more => format!(", and {more} more"),
+                };
+                let Mismatch { path, detail } = first;
+                (
+                    path.clone(),
+                    format!("no sample is like `{what}`; of the nearest `{path}` {detail}{more}"),
+                )
+            }
+        };
+        Some(Found {
+            reader: Some(self.consumer.to_owned()),
+            ..Found::new("pact-unproven", pointer, detail)
+        })
     }
 }
 

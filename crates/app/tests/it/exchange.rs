@@ -48,11 +48,12 @@ fn what_is_exported_and_imported_is_the_same_set() {
         assert_eq!(ran.json()["changes"], serde_json::json!([]), "{ran}");
         assert_eq!(ran.json()["contracts"], 4);
         // A second time nothing is another; other files are not written over.
+        let document = out.path().join(format!("order-cancelled.{form}.yaml"));
         let again = [
             "contract",
             "import",
             form,
-            text(&files[0]),
+            text(&document),
             "--out",
             text(back.path()),
         ];
@@ -308,4 +309,31 @@ fn recorded_events_are_samples_too() {
     assert!(test("3").json()["samples"].as_u64() <= Some(3));
     let unreachable = run(&["contract", "test", SMALL, "--from", "http://127.0.0.1:1"]);
     assert_eq!(unreachable.code, 7, "{unreachable}");
+}
+
+#[test]
+fn pacts_become_readers_and_are_tried() {
+    const PACT: &str = "crates/contract/tests/it/exchange/pacts/billing-orders.json";
+    let ran = run(&["contract", "test", SHOP, "--pact", PACT, "-o", "json"]);
+    let told = ran.json();
+    let of_pact: Vec<String> = told["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|found| found["reader"] == "Billing Service")
+        .map(|found| {
+            let text = |name: &str| found[name].as_str().unwrap().to_owned();
+            format!("{} {}: {}", text("level"), text("rule"), text("why"))
+        })
+        .collect();
+    insta::assert_snapshot!("test_pact", of_pact.join("\n"));
+    // The reader that it becomes is one of the set then.
+    let folder = tempdir().unwrap();
+    let import = ["contract", "import", "pact", PACT, "--out", text(folder.path())];
+    let ran = run(&[&import[..], &["--contract", "order-placed"]].concat());
+    assert_eq!(ran.code, 0, "{ran}");
+    assert!(folder.path().join("billing-service.reader.yaml").is_file());
+    assert_eq!(run(&["contract", "lint", text(folder.path())]).code, 0);
+    let broken = run(&["contract", "test", SHOP, "--pact", "Cargo.toml"]);
+    assert_eq!(broken.code, 2, "{broken}");
 }

@@ -10,6 +10,7 @@ mod foreign;
 mod homecoming;
 mod json_schema;
 mod odcs;
+pub mod pact;
 mod pages;
 mod schemas;
 mod words;
@@ -180,9 +181,21 @@ pub fn export(
         ExportForm::Asyncapi => asyncapi::export(&told, &readers, &options.servers, &mut exported),
         ExportForm::Odcs => odcs::export(&told, &options.servers, &mut exported),
         ExportForm::JsonSchema => json_schema::export(&told, &mut exported)?,
-        ExportForm::Html => pages::export(contracts, &wanted, pages::Markup::Html, &mut exported),
+        ExportForm::Html => pages::export(
+            contracts,
+            pieces,
+            &wanted,
+            pages::Markup::Html,
+            &mut exported,
+        ),
         ExportForm::Markdown => {
-            pages::export(contracts, &wanted, pages::Markup::Markdown, &mut exported);
+            pages::export(
+                contracts,
+                pieces,
+                &wanted,
+                pages::Markup::Markdown,
+                &mut exported,
+            );
         }
     }
     Ok(exported)

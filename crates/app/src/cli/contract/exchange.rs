@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tidegate_contract::exchange::{
-    self, ExchangeError, ExportForm, ImportForm, Options, SCHEMA_FILE, Servers,
+    self, ExchangeError, ExportForm, ImportForm, Options, SCHEMA_FILE, Servers, pact,
 };
 use tidegate_contract::{format, load};
 
@@ -41,6 +41,8 @@ enum From {
     Asyncapi,
     /// Open Data Contract Standard 3.
     Odcs,
+    /// Pact 4 with messages: a reader.
+    Pact,
 }
 
 /// Write contracts in another form.
@@ -77,6 +79,9 @@ pub(crate) struct Import {
     /// The folder to write to.
     #[arg(long, value_name = "DIR", default_value = "contracts")]
     out: PathBuf,
+    /// Which contract the messages of a pact are of, where it does not say.
+    #[arg(long, value_name = "NAME")]
+    contract: Option<String>,
     /// Write over files that are there.
     #[arg(long)]
     force: bool,
@@ -150,7 +155,7 @@ fn told(ui: &Ui, told: &[String]) {
     }
 }
 
-fn failure(exit: Exit, error: ExchangeError) -> Failure {
+pub(super) fn failure(exit: Exit, error: ExchangeError) -> Failure {
     let failure = Failure::new(exit, error.message);
     match error.hint {
         Some(hint) => failure.with_hint(hint),
@@ -201,14 +206,17 @@ impl Import {
     /// `Usage` if there is no such file, `Found` if nothing of it can become a contract, `Refused` if a
     /// file would be overwritten, `Failed`.
     pub(super) fn run(self, ui: &Ui) -> Result<(), Failure> {
-        let form = match self.from {
-            From::Asyncapi => ImportForm::Asyncapi,
-            From::Odcs => ImportForm::Odcs,
-        };
         let name = self.file.display().to_string();
         let text = read(&self.file)?;
-        let imported =
-            exchange::import(form, &name, &text).map_err(|error| failure(Exit::Found, error))?;
+        let imported = match self.from {
+            From::Asyncapi => exchange::import(ImportForm::Asyncapi, &name, &text),
+            From::Odcs => exchange::import(ImportForm::Odcs, &name, &text),
+            From::Pact => {
+                let known = load::folder(&self.out).ok();
+                pact::import(&name, &text, self.contract.as_deref(), known.as_ref())
+            }
+        };
+        let imported = imported.map_err(|error| failure(Exit::Found, error))?;
         let mut files = imported.texts.files;
         self.without_known_teams(&mut files);
         files.extend(imported.texts.schemas);

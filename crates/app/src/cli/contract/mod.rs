@@ -30,7 +30,7 @@ pub(crate) enum Contract {
     Test(trial::Test),
     /// Write contracts as AsyncAPI, ODCS or JSON Schema documents, or as pages.
     Export(exchange::Export),
-    /// Read contracts from AsyncAPI or ODCS documents.
+    /// Read contracts from AsyncAPI or ODCS documents, and readers from pacts.
     Import(exchange::Import),
     /// List the contracts.
     List(Folder),

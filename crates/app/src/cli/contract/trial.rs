@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
+use tidegate_contract::exchange::pact::{self, Interaction, Pact};
 use tidegate_contract::samples::{Found, RULES, Trial};
 use tidegate_contract::{Contracts, Event, EventContract};
 
 use super::check::Form;
-use super::exchange::read;
+use super::exchange::{failure, read};
 use super::report::{Described, Finding, Report, Weight};
 use super::{Folder, unknown};
 use crate::cli::block_on;
@@ -43,7 +44,10 @@ pub(crate) struct Test {
     /// How many recorded events a contract are taken, spread over its topic.
     #[arg(long, value_name = "COUNT", default_value_t = 200, requires = "from")]
     limit: u32,
-    /// Only this contract.
+    /// A pact of version 4: each of its messages must be like one sample at least; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pact: Vec<PathBuf>,
+    /// Only this contract; messages of pacts that name none are of it.
     #[arg(long, value_name = "NAME")]
     contract: Option<String>,
     #[command(flatten)]
@@ -73,6 +77,13 @@ struct Sample {
 enum Content {
     Text(String),
     Recorded(Box<Event>),
+}
+
+/// A message of a pact, with the contract that it is of.
+struct Message<'p> {
+    contract: String,
+    consumer: &'p str,
+    interaction: &'p Interaction,
 }
 
 /// Something found, with where.
@@ -108,11 +119,18 @@ impl Test {
                 written(&folder, self.samples.is_some())?
             }
         };
+        let mut pacts = Vec::new();
+        for file in &self.pact {
+            let name = file.display().to_string();
+            let read = pact::read(&name, &read(file)?);
+            pacts.push((name, read.map_err(|error| failure(Exit::Usage, error))?));
+        }
         let mut tried = Tried::default();
         tried.strangers(&samples, &contracts);
+        let messages = tried.messages(&pacts, &contracts, self.contract.as_deref());
         for contract in contracts.iter().filter(|c| wanted(&c.name)) {
             let of = samples.get(&contract.name).map_or(&[][..], Vec::as_slice);
-            tried.contract(&contracts, contract, of);
+            tried.contract(&contracts, contract, of, &messages);
         }
         tried.print(ui, &self.form)
     }
@@ -159,11 +177,77 @@ impl Tried {
         }
     }
 
-    fn contract(&mut self, all: &Contracts, contract: &EventContract, samples: &[Sample]) {
+    /// Finds the contract of each message of the pacts; what has none, or cannot be judged, is found.
+    fn messages<'p>(
+        &mut self,
+        pacts: &'p [(String, Pact)],
+        contracts: &Contracts,
+        only: Option<&str>,
+    ) -> Vec<Message<'p>> {
+        let mut messages = Vec::new();
+        for (file, pact) in pacts {
+            let mut tell = |contract: &str, detail: String, is_error| {
+                self.push(Told {
+                    contract: contract.to_owned(),
+                    sample: String::new(),
+                    file: file.clone(),
+                    line: 0,
+                    found: Found {
+                        rule: "pact-not-judged",
+                        reader: Some(pact.consumer.clone()),
+                        pointer: String::new(),
+                        detail,
+                        is_error,
+                    },
+                });
+            };
+            for told in &pact.told {
+                tell("", told.clone(), false);
+            }
+            for interaction in &pact.interactions {
+                let named = interaction.contract(Some(contracts));
+                let named = named.or_else(|| only.map(str::to_owned));
+                let what = &interaction.description;
+                match named {
+                    Some(contract) if contracts.by_name(&contract).is_some() => {
+                        messages.push(Message {
+                            contract,
+                            consumer: &pact.consumer,
+                            interaction,
+                        });
+                    }
+                    Some(other) => {
+                        tell(
+                            &other,
+                            format!("message `{what}` is of `{other}`, which is no contract here"),
+                            true,
+                        );
+                    }
+                    None => tell(
+                        "",
+                        format!("message `{what}` names no contract: say it with `--contract`"),
+                        true,
+                    ),
+                }
+            }
+        }
+        messages
+    }
+
+    fn contract(
+        &mut self,
+        all: &Contracts,
+        contract: &EventContract,
+        samples: &[Sample],
+        messages: &[Message<'_>],
+    ) {
         self.contracts.push(contract.name.clone());
         self.samples += samples.len();
         let readers = all.readers_of(&contract.name).map(|reader| &**reader);
         let mut trial = Trial::new(contract, readers);
+        for message in messages.iter().filter(|m| m.contract == contract.name) {
+            trial.expect(message.consumer, message.interaction);
+        }
         for sample in samples {
             let event = match &sample.content {
                 Content::Text(text) => trial.read(text.as_bytes()),

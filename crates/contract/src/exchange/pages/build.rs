@@ -2,16 +2,25 @@
 
 use super::{Block, Line, Page, Span};
 use crate::explain::{Explained, Origin};
+use crate::load::Piece;
 use crate::model::{Contracts, EventContract, OnFailure, SourceRule, Team};
 use crate::reader::{Reader, Via};
 use crate::schema::Member;
 
 const INDEX: &str = "index";
 
-pub(super) fn pages(contracts: &Contracts, wanted: &dyn Fn(&str) -> bool) -> Vec<Page> {
+pub(super) fn pages(
+    contracts: &Contracts,
+    pieces: &[Piece],
+    wanted: &dyn Fn(&str) -> bool,
+) -> Vec<Page> {
     let mut pages = vec![index(contracts, wanted)];
     for contract in contracts.iter().filter(|c| wanted(&c.name)) {
-        pages.push(contract_page(contracts, contract));
+        let piece = pieces
+            .iter()
+            .find(|piece| piece.kind == "EventContract" && piece.name == contract.name);
+        let file = piece.map_or_else(|| contract.file(), |piece| &piece.file);
+        pages.push(contract_page(contracts, contract, file));
     }
     for reader in contracts.readers().filter(|r| wanted(&r.contract)) {
         pages.push(reader_page(contracts, reader));
@@ -151,7 +160,7 @@ fn index(contracts: &Contracts, wanted: &dyn Fn(&str) -> bool) -> Page {
     }
 }
 
-fn contract_page(contracts: &Contracts, contract: &EventContract) -> Page {
+fn contract_page(contracts: &Contracts, contract: &EventContract, file: &str) -> Page {
     let mut blocks = Vec::new();
     let summary = contract
         .summary
@@ -178,7 +187,7 @@ fn contract_page(contracts: &Contracts, contract: &EventContract) -> Page {
     rows.extend([
         ("Event type", coded(&contract.event.event_type)),
         ("Source", source),
-        ("Written in", coded(contract.file())),
+        ("Written in", coded(file)),
     ]);
     blocks.push(Block::Heading("At a glance".to_owned()));
     blocks.push(facts("What it is and who answers for it", rows));

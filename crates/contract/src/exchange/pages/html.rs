@@ -25,7 +25,8 @@ th, td { text-align: left; vertical-align: top; padding: .4rem .7rem; border-bot
 thead th { background: var(--head); border-top: 1px solid var(--line); }
 tbody th { font-weight: 600; }
 code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; }
-tbody th code { overflow-wrap: normal; white-space: nowrap; }
+tbody th, tbody th code { overflow-wrap: normal; white-space: nowrap; }
+thead th:first-child { min-width: 12rem; }
 @media print { .skip { display: none; } .wide { overflow: visible; } }
 ";
 
@@ -41,18 +42,18 @@ pub(super) fn write(page: &Page) -> String {
         page.kind
     ));
     html.push_str(&format!("<style>{STYLE}</style>\n</head>\n<body>\n"));
-    html.push_str("<a class=\"skip\" href=\"#content\">To the content</a>\n<header>\n");
+    html.push_str("<a class=\"skip\" href=\"#content\">To the content</a>\n");
     if page.path != "index" {
         let home = way(&page.path, "index", "html");
         html.push_str(&format!(
-            "<nav aria-label=\"Where you are\"><a href=\"{home}\">Contracts</a> / "
+            "<header>\n<nav aria-label=\"Where you are\"><a href=\"{home}\">Contracts</a> / "
         ));
         html.push_str(&format!(
-            "<span aria-current=\"page\">{}</span></nav>\n",
+            "<span aria-current=\"page\">{}</span></nav>\n</header>\n",
             escaped(&page.title)
         ));
     }
-    html.push_str("</header>\n<main id=\"content\">\n");
+    html.push_str("<main id=\"content\">\n");
     html.push_str(&format!(
         "<p class=\"kind\">{}</p>\n<h1>{}</h1>\n",
         page.kind,

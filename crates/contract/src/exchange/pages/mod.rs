@@ -7,6 +7,7 @@ mod html;
 mod markdown;
 
 use super::Exported;
+use crate::load::Piece;
 use crate::model::Contracts;
 
 /// How pages are written.
@@ -53,11 +54,12 @@ enum Span {
 
 pub(super) fn export(
     contracts: &Contracts,
+    pieces: &[Piece],
     wanted: &dyn Fn(&str) -> bool,
     markup: Markup,
     into: &mut Exported,
 ) {
-    for page in build::pages(contracts, wanted) {
+    for page in build::pages(contracts, pieces, wanted) {
         let (ending, text) = match markup {
             Markup::Html => ("html", html::write(&page)),
             Markup::Markdown => ("md", markdown::write(&page)),
