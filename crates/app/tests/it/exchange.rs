@@ -329,7 +329,14 @@ fn pacts_become_readers_and_are_tried() {
     insta::assert_snapshot!("test_pact", of_pact.join("\n"));
     // The reader that it becomes is one of the set then.
     let folder = tempdir().unwrap();
-    let import = ["contract", "import", "pact", PACT, "--out", text(folder.path())];
+    let import = [
+        "contract",
+        "import",
+        "pact",
+        PACT,
+        "--out",
+        text(folder.path()),
+    ];
     let ran = run(&[&import[..], &["--contract", "order-placed"]].concat());
     assert_eq!(ran.code, 0, "{ran}");
     assert!(folder.path().join("billing-service.reader.yaml").is_file());

@@ -308,6 +308,70 @@ proptest! {
     }
 }
 
+/// The places of a document, as pointers.
+fn places(value: &Value, at: &str, into: &mut Vec<String>) {
+    into.push(at.to_owned());
+    let mut inside = |name: &str, value: &Value| {
+        places(value, &format!("{at}/{}", words::pointer_part(name)), into);
+    };
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| inside(name, value)),
+        Value::Array(items) => {
+            for (number, value) in items.iter().enumerate() {
+                inside(&number.to_string(), value);
+            }
+        }
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// Whatever a document holds, reading it ends, and what comes of it can be used.
+    #[test]
+    fn a_document_with_anything_in_it_is_read_or_refused(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..8_usize), 1..4),
+        keep in any::<bool>(),
+    ) {
+        let mut documents = Vec::new();
+        for (form, name) in [(ImportForm::Asyncapi, "lights.asyncapi.yaml"), (ImportForm::Odcs, "sales.odcs.yaml")] {
+            let text = std::fs::read_to_string(directory("strangers").join(name)).unwrap();
+            documents.push((form, yaml::read(&text).unwrap()));
+        }
+        let (contracts, pieces) = shop();
+        for (out, form) in FORMS {
+            let exported = export(out, &contracts, &pieces, &Options::default()).unwrap();
+            documents.extend(exported.files.values().map(|text| (form, yaml::read(text).unwrap())));
+        }
+        let (form, mut document) = documents.swap_remove(which.index(documents.len()));
+        if !keep && let Value::Object(members) = &mut document {
+            members.shift_remove("x-contract");
+            members.shift_remove("customProperties");
+        }
+        let odd = [
+            json!(null), json!({}), json!([]), json!(-1), json!("../../x"), json!({"$ref": "#/channels"}),
+            json!({"$ref": "#"}), json!([{"name": "\u{0}"}]),
+        ];
+        for (place, value) in changes {
+            let mut all = Vec::new();
+            places(&document, "", &mut all);
+            let place = &all[place.index(all.len())];
+            if let Some(at) = document.pointer_mut(place) {
+                *at = odd[value].clone();
+            }
+        }
+        if let Ok(imported) = import(form, "a", &document.to_string()) {
+            let paths = imported.texts.files.iter().map(|(path, _)| path).chain(imported.texts.schemas.keys());
+            for path in paths {
+                prop_assert!(homecoming::is_inside_path(path), "{}", path);
+            }
+            together(std::slice::from_ref(&imported), &pieces);
+        }
+    }
+}
+
 /// Changes a place in an export of `order-placed`, imports it, and tells what changed and was told.
 fn edited(
     form: (ExportForm, ImportForm),

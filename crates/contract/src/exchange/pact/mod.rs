@@ -222,6 +222,12 @@ pub fn import(
         let message = format!("the consumer of `{name}` has no name that a reader can have");
         ExchangeError::new(message, "give it one of letters and digits")
     })?;
+    // It was written against what is there; without that, against a first version.
+    let version = known
+        .and_then(|known| known.by_name(&contract))
+        .map(|c| c.version);
+    let (major, minor) = version.map_or((1, 0), |version| (version.major, version.minor));
+    let accepts = format!(">={major}.{minor} <{}", major + 1);
     let mut draft = Draft {
         file: format!("{reader}.reader.yaml"),
         document: json!({
@@ -231,7 +237,7 @@ pub fn import(
             "spec": {
                 "summary": format!("From the pact of {}.", pact.consumer),
                 "contract": contract,
-                "accepts": ">=1 <2",
+                "accepts": accepts,
                 "via": { "kafka": { "group": reader } },
             },
         }),
@@ -247,7 +253,7 @@ pub fn import(
     }
     draft.told.extend(needs.told);
     draft.told.push(format!(
-        "reader `{reader}`: a pact does not say them, so these were assumed: `accepts: \">=1 <2\"`, \
+        "reader `{reader}`: a pact does not say them, so these were assumed: `accepts: \"{accepts}\"`, \
          consumer group `{reader}`, owner `{reader}`"
     ));
     draft.load().map_err(|problem| {
