@@ -24,12 +24,13 @@ lint: format ## every lint that CI runs
 	target/tools/bin/cargo-deny --locked --workspace check bans licenses sources
 
 test: ## all tests: Rust, the demo's input, and unmodified Kafka clients against the binary
-	tools/setup build demo evolution clients
+	tools/setup build demo evolution clients exchange
 	cargo test --workspace --locked
 	cargo test -p tidegate-contract -p tidegate-gateway --locked --test it -- --ignored avro_java evolution
 	cargo test -p tidegate --locked --test it -- --ignored a_real_step lint_has_nothing
 	npm test --silent --prefix examples/github-webhooks
 	cargo build --locked && tests/clients/with-tidegate tests/clients/run
+	npm test --silent --prefix tests/exchange
 
 sim: ## seeded faults in the embedded log; SEED=7 replays one, SEEDS=1000 tries as many
 	$(if $(SEED),TIDEGATE_SIM_SEED=$(SEED)) $(if $(SEEDS),TIDEGATE_SIM_SEEDS=$(SEEDS)) cargo test --release --locked -p tidegate-broker --test it -- sim::every_seed --nocapture

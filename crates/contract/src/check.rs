@@ -178,6 +178,15 @@ impl EventContract {
             let detail = format!("the contract is `{}` and takes no events", self.lifecycle);
             return Err(self.refuse(Reason::new("#", detail, "lifecycle"), OnInvalid::Reject));
         }
+        self.check_content(event, received_at_ms)
+    }
+
+    /// Checks as [`EventContract::check`] does, whether or not the contract is in force.
+    pub(crate) fn check_content(
+        &self,
+        event: &Event,
+        received_at_ms: i64,
+    ) -> Result<Checked, Violation> {
         let Data { tree, fits } = self.parse(event)?;
         let mut reasons = Reasons::default();
         self.check_attributes(event, &mut reasons);
@@ -462,6 +471,18 @@ impl EventContract {
             reasons.push(Reason::new(pointer(), detail, "event.time.maxAge"));
         }
         Some(time_ms)
+    }
+
+    /// Returns the time that an event says it has; 1970 if it says none.
+    pub(crate) fn own_time_ms(&self, event: &Event, data: Option<&Tree<'_>>) -> i64 {
+        let time_ms = match &self.event.time.from {
+            None => event.time_ms(),
+            Some(from) => match data.and_then(|data| from.find(data)) {
+                Some(Tree::Text(text)) => timestamp_ms(text),
+                _ => None,
+            },
+        };
+        time_ms.unwrap_or_default()
     }
 
     fn refuse(&self, reason: Reason, on_invalid: OnInvalid) -> Violation {

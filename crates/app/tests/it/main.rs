@@ -10,6 +10,7 @@ mod contracts;
 mod crash;
 mod demo;
 mod doctor;
+mod exchange;
 mod new_contract;
 mod program;
 mod reference;

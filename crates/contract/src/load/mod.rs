@@ -110,6 +110,20 @@ pub fn sources(
     load(&files, &[&find], Diagnostics::default())
 }
 
+/// Reads one YAML document into a plain value.
+///
+/// # Errors
+/// Why it is not one.
+pub(crate) fn value(text: &str) -> Result<serde_json::Value, String> {
+    let documents = yaml::parse(text)
+        .map_err(|error| format!("line {}: {}", error.place.line, error.message))?;
+    match documents.as_slice() {
+        [] => Ok(serde_json::Value::Null),
+        [one] => Ok(one.to_json()),
+        several => Err(format!("it holds {} documents", several.len())),
+    }
+}
+
 fn load(
     files: &[File<'_>],
     find_schema: &[FindFile<'_>],

@@ -64,6 +64,25 @@ impl Node {
         }
     }
 
+    /// Returns it as JSON would have it, without its places.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.value {
+            Value::Null => Json::Null,
+            Value::Flag(flag) => Json::Bool(*flag),
+            // What JSON has no number for (`.inf`) stays the text it is.
+            Value::Number(text) => {
+                serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.clone()))
+            }
+            Value::Text(text) => Json::String(text.clone()),
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|(name, node)| (name.text.clone(), node.to_json()))
+                .collect(),
+        }
+    }
+
     /// Names what this is, as people would.
     pub(crate) fn what(&self) -> &'static str {
         match self.value {

@@ -34,12 +34,7 @@ impl Schema {
                 let file = &*schema.file;
                 let (path, root) = file.documents.get_key_value(&file.name)?;
                 let value = root.pointer(&schema.pointer)?;
-                let mut search = Json {
-                    file,
-                    steps: 0,
-                    depth: 0,
-                };
-                search.find(At { path, value }, names)
+                Json::new(file).find(At { path, value }, names)
             }
             Self::Avro(schema) => avro(&schema.file, schema.root, names, true),
             Self::Protobuf(schema) => protobuf(&schema.message, names),
@@ -59,13 +54,21 @@ pub(super) struct At<'a> {
     pub(super) value: &'a Value,
 }
 
-struct Json<'a> {
+pub(super) struct Json<'a> {
     file: &'a SchemaFile,
     steps: usize,
     depth: usize,
 }
 
 impl<'a> Json<'a> {
+    pub(super) fn new(file: &'a SchemaFile) -> Self {
+        Self {
+            file,
+            steps: 0,
+            depth: 0,
+        }
+    }
+
     fn find(&mut self, at: At<'a>, names: &[String]) -> Option<Field> {
         if self.steps >= MAX_STEPS || self.depth >= MAX_DEPTH {
             return None;

@@ -9,6 +9,7 @@ mod data;
 mod error;
 mod fields;
 pub mod json;
+mod members;
 mod outline;
 pub mod protobuf;
 mod reasons;
@@ -20,8 +21,11 @@ mod tests;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use serde_json::Value;
+
 pub use error::SchemaError;
 pub use fields::Field;
+pub use members::Member;
 pub(crate) use outline::Outlined;
 pub use standalone::{Import, Standalone};
 
@@ -83,7 +87,7 @@ impl<'a> Sources<'a> {
             return Err(SchemaError::TooLarge { file, problem });
         };
         self.left_bytes = left_bytes;
-        text.hash(&mut self.texts);
+        hash_meaning(&text, &mut self.texts);
         Ok(text)
     }
 }
@@ -104,7 +108,7 @@ impl ParsedFile {
         text: &str,
         sources: &mut Sources<'_>,
     ) -> Result<Self, SchemaError> {
-        text.hash(&mut sources.texts);
+        hash_meaning(text, &mut sources.texts);
         Ok(match format {
             SchemaFormat::Json => Self::Json(json::SchemaFile::parse(name, text, sources)?.into()),
             SchemaFormat::Avro => Self::Avro(avro::AvroFile::parse(name, text, sources)?.into()),
@@ -276,6 +280,53 @@ fn json_data(data: &[u8]) -> Result<Data<'_>, Reason> {
         Reason::new("#/data", detail, "schema.format")
     })?;
     Ok(Data { tree, fits: false })
+}
+
+/// Hashes what a schema's text means: of JSON the order of members, blanks and the forms of a
+/// reference or a number do not count.
+fn hash_meaning(text: &str, into: &mut DefaultHasher) {
+    match serde_json::from_str::<Value>(text) {
+        Ok(value @ (Value::Object(_) | Value::Array(_))) => hash_value(&value, into),
+        _ => text.hash(into),
+    }
+}
+
+fn hash_value(value: &Value, into: &mut DefaultHasher) {
+    match value {
+        Value::Null => 0_u8.hash(into),
+        Value::Bool(flag) => (1_u8, flag).hash(into),
+        // A number of any form that is the same double is the same; larger ones keep their digits.
+        Value::Number(number) => match number.as_f64() {
+            Some(double) if double.abs() < 9e15 => (2_u8, (double + 0.0).to_bits()).hash(into),
+            _ => (3_u8, number.to_string()).hash(into),
+        },
+        Value::String(text) => (4_u8, text).hash(into),
+        Value::Array(items) => {
+            (5_u8, items.len()).hash(into);
+            items.iter().for_each(|item| hash_value(item, into));
+        }
+        Value::Object(members) => {
+            (6_u8, members.len()).hash(into);
+            let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| *name);
+            for (name, value) in sorted {
+                name.hash(into);
+                match (name.as_str(), value) {
+                    ("$ref", Value::String(reference)) => {
+                        let reference = reference.strip_prefix("./").unwrap_or(reference);
+                        // The root is named with `#` or without.
+                        let own = reference != "#";
+                        reference
+                            .strip_suffix('#')
+                            .filter(|_| own)
+                            .unwrap_or(reference)
+                            .hash(into);
+                    }
+                    _ => hash_value(value, into),
+                }
+            }
+        }
+    }
 }
 
 fn is_one_of(media_type: &str, known: &[&str]) -> bool {

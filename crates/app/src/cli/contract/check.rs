@@ -201,7 +201,12 @@ fn summary(count: usize, fail_on: FailOn, against: &str) -> String {
 
 impl Form {
     /// Reads contracts; what is wrong with them is a report too where a machine reads it.
-    fn read(&self, ui: &Ui, command: &'static str, folder: &Path) -> Result<Contracts, Failure> {
+    pub(super) fn read(
+        &self,
+        ui: &Ui,
+        command: &'static str,
+        folder: &Path,
+    ) -> Result<Contracts, Failure> {
         let found = match load::folder(folder) {
             Ok(contracts) => return Ok(contracts),
             Err(found) => found,
@@ -257,7 +262,7 @@ impl Form {
     }
 
     /// Prints in the form that was asked for; without one as `-o` says.
-    fn print(&self, ui: &Ui, report: &Report, answer: Answer) -> Result<(), Failure> {
+    pub(super) fn print(&self, ui: &Ui, report: &Report, answer: Answer) -> Result<(), Failure> {
         match self.format {
             Some(ReportFormat::Json) => ui.line(&answer.json()),
             Some(ReportFormat::Text) => ui.line(&answer.text()),

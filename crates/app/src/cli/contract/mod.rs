@@ -1,9 +1,12 @@
-//! `contract new|lint|check|diff|list|explain|schema`: contracts in files, without a gateway.
+//! `contract new|lint|check|diff|test|export|import|list|explain|schema`: contracts in files. Only `test --from`
+//! asks a gateway.
 
 mod check;
+mod exchange;
 mod new;
 mod reference;
 mod report;
+mod trial;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,6 +31,12 @@ pub(crate) enum Contract {
     Check(check::Check),
     /// Print what changed between two states of contracts, each change safe, risky or breaking.
     Diff(check::Diff),
+    /// Try samples of events against contracts and their readers; ends with 3 if somebody fails.
+    Test(trial::Test),
+    /// Write contracts as AsyncAPI, ODCS or JSON Schema documents, or as pages.
+    Export(exchange::Export),
+    /// Read contracts from AsyncAPI or ODCS documents, and readers from pacts.
+    Import(exchange::Import),
     /// List the contracts.
     List(Folder),
     /// Print every value in force for a contract, and why.
@@ -80,6 +89,9 @@ impl Contract {
             Self::Lint(lint) => lint.run(ui),
             Self::Check(check) => check.run(ui),
             Self::Diff(diff) => diff.run(ui),
+            Self::Test(test) => test.run(ui),
+            Self::Export(export) => export.run(ui),
+            Self::Import(import) => import.run(ui),
             Self::List(Folder { folder }) => {
                 let contracts: Vec<Value> = read(&folder)?.iter().map(|c| listed(c)).collect();
                 let contracts = json!({ "contracts": contracts });
