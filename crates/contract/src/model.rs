@@ -514,7 +514,7 @@ pub struct Approves {
 /// An immutable set of contracts, readers and teams: no two of a kind share a name, no two
 /// contracts an event type or a topic, and every owner of a contract is a team of the set. The
 /// contract of a reader need not be there: readers live in repositories of their own.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Contracts {
     contracts: Vec<Arc<EventContract>>,
     by_name: HashMap<String, Arc<EventContract>>,

@@ -66,6 +66,14 @@ pub enum Via {
 }
 
 impl Via {
+    /// Returns the key of it, as contract files have it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Kafka { .. } => "kafka",
+            Self::Connect { .. } => "connect",
+        }
+    }
+
     /// Returns the consumer group whose committed offsets say how far the reader is.
     pub fn group(&self) -> String {
         match self {

@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod program;
+mod readers;
 mod reference;
 mod serve;
 mod usage;

@@ -4,6 +4,7 @@
 //! Readers are told by name when what they rely on changes; `retained` adds what the log's own events
 //! say of a new contract.
 
+mod json;
 mod keys;
 mod parts;
 mod readers;

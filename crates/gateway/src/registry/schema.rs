@@ -64,6 +64,10 @@ pub(crate) fn parse(
 }
 
 impl Parsed {
+    pub(crate) fn into_schema(self) -> Schema {
+        self.schema
+    }
+
     /// Writes the schema in one of the forms that a caller may ask for; what is unknown is the form
     /// in which it is stored, as in Confluent's registry.
     pub(crate) fn formatted(self, format: &str, references: &BTreeMap<String, String>) -> String {
