@@ -213,7 +213,7 @@ impl Judge {
         let mut changes = Vec::new();
         let key = "spec.schema.file";
         if let Some((count, place, why)) = tally.contract.told() {
-            let message = format!("{count} of {} break it: {why}", coverage.words());
+            let message = format!("{count} of {} break the contract: {why}", coverage.words());
             let message = format!("{message}; the first is {}", at(&place));
             let (after, rule) = (&self.after, &rules::RETAINED_FAIL);
             let mut found = change(after, &after.name, key, rule, message);

@@ -1,12 +1,5 @@
-//! Contracts held against what is in force here: the readers that are registered, and the events that
-//! the log keeps.
+//! Contracts in force: what others would mean to those who live with them.
 //!
-//! It decides nothing about contracts itself: what a change means is `tidegate_contract::diff`'s. It
-//! never writes, and it never stands in the way of traffic: one check at a time, off the threads that
-//! serve, in bounded pieces.
+//! It decides nothing about contracts itself: what a change means is `tidegate_contract::diff`'s.
 
 pub(crate) mod check;
-pub(crate) mod routes;
-mod sample;
-mod upload;
-mod written;

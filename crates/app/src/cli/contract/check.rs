@@ -275,7 +275,8 @@ impl Form {
         if changes.is_empty() {
             let nothing = "nothing found against";
             texts.push(match (new.len(), new.readers().count()) {
-                (0, readers @ 1..) => format!("{readers} readers, {nothing} `{against}`"),
+                (0, 1) => format!("1 reader, {nothing} `{against}`"),
+                (0, readers @ 2..) => format!("{readers} readers, {nothing} `{against}`"),
                 (contracts, _) => format!("{contracts} contracts, {nothing} `{against}`"),
             });
         }

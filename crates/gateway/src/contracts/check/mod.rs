@@ -3,7 +3,12 @@
 //!
 //! Events are read in pieces of bounded size and judged one piece after the other off the threads that
 //! serve; when the caller goes, nothing more is read. A sample has a budget of records, bytes and time
-//! a contract; a full check has none but time.
+//! a contract; a full check has none but time. Nothing is written.
+
+pub(crate) mod routes;
+mod sample;
+mod upload;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +23,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use super::sample::{Stretch, stretches};
-use super::upload::Upload;
-use super::written::{Registered, Writers, read};
+use self::sample::{Stretch, stretches};
+use self::upload::Upload;
+use self::written::{Registered, Writers, read};
 use crate::Gateway;
 use crate::problem::{Fault, Kind, Problem};
 use crate::registry::schema_of_id;
@@ -353,7 +358,7 @@ fn compare(in_force: &Arc<Contracts>, given: &Upload) -> Result<Compared, Diagno
 fn invalid(found: &Diagnostics) -> Problem {
     let errors = found.iter().filter(|it| it.level == Level::Error);
     let told = errors.map(|it| {
-        let file = super::upload::given(&it.file).unwrap_or(&it.file);
+        let file = self::upload::given(&it.file).unwrap_or(&it.file);
         Fault {
             pointer: format!("{file}:{}:{}", it.line, it.column),
             detail: it.message.clone(),

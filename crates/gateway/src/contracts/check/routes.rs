@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_contract::diff::Change;
 
-use super::check::{Checked, Scope};
 use super::upload::{File, MAX_UPLOAD_BYTES, Upload, given};
+use super::{Checked, Scope};
 use crate::Gateway;
 use crate::answer::json as answer;
 use crate::ingress::body;
