@@ -209,6 +209,51 @@ fn one_change_breaks_exactly_one_of_three_readers() {
 }
 
 #[test]
+fn a_folder_of_readers_is_held_against_a_folder_of_contracts() {
+    let home = tempfile::tempdir().unwrap();
+    let orders = ("orders.yaml", format!("{TEAM}---\n{ORDER}"));
+    let files = [("order.json", schema("integer")), orders];
+    let contracts = folder(home.path(), "contracts", &files);
+    let check = |folder: &Path| {
+        let against = ["--against", contracts.to_str().unwrap(), "-o", "json"];
+        run(&[
+            &["contract", "check", folder.to_str().unwrap()],
+            &against[..],
+        ]
+        .concat())
+    };
+    let good = [("reader.yaml", reader("fraud", "[$.customer]"))];
+    let ran = check(&folder(home.path(), "good", &good));
+    assert_eq!(
+        (ran.code, ran.json()["changes"].clone()),
+        (0, json!([])),
+        "{ran}"
+    );
+    let bad = [("reader.yaml", reader("fraud", "[$.nope]"))];
+    let ran = check(&folder(home.path(), "bad", &bad));
+    assert_eq!(ran.code, 3, "{ran}");
+    let changes = ran.json()["changes"].clone();
+    let told = (
+        &changes[0]["rule"],
+        &changes[0]["reader"]["name"],
+        &changes[0]["field"],
+    );
+    assert_eq!(
+        told,
+        (
+            &json!("reader-field-gone"),
+            &json!("fraud"),
+            &json!("$.nope")
+        )
+    );
+    assert_eq!(
+        changes.as_array().unwrap().len(),
+        1,
+        "the contract is not gone: {ran}"
+    );
+}
+
+#[test]
 fn readers_are_listed_from_files_and_from_a_gateway() {
     let shop = Shop::open();
     let home = shop.home.path().to_str().unwrap();

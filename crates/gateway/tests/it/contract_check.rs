@@ -361,8 +361,8 @@ async fn readers_are_listed_with_how_far_they_are() {
     running.log.commit("notes", "meters", 0, 0).await.unwrap();
     let page = running.get("/v1/readers").await.json;
     let view = |name: &str| -> Value {
-        let readers = page["readers"].as_array().unwrap().iter();
-        readers.cloned().find(|it| it["name"] == name).unwrap()
+        let mut readers = page["readers"].as_array().unwrap().iter();
+        readers.find(|it| it["name"] == name).unwrap().clone()
     };
     let billing = view("billing");
     assert_eq!(billing["group_exists"], true, "{billing}");

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::super::{Schema, Sources};
 use super::{ProtobufFile, ProtobufSchema};
 use crate::check::Reasons;
-use crate::tree::Tree;
 use crate::model::SchemaFormat;
+use crate::tree::Tree;
 
 const ORDER: &str = r#"
 syntax = "proto3";

@@ -63,7 +63,7 @@ impl Turn {
 
 /// How many events are looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Scope {
+enum Scope {
     All,
     /// So many of each contract.
     Sample(u64),
@@ -71,16 +71,16 @@ pub(super) enum Scope {
 
 /// What was found.
 #[derive(Debug)]
-pub(super) struct Checked {
+struct Checked {
     /// Contracts in the files that were sent.
-    pub(super) contracts: usize,
-    pub(super) changes: Vec<Change>,
-    pub(super) events: Vec<Looked>,
+    contracts: usize,
+    changes: Vec<Change>,
+    events: Vec<Looked>,
 }
 
 /// How many events of one contract were looked at.
 #[derive(Debug, Serialize)]
-pub(super) struct Looked {
+struct Looked {
     contract: String,
     topic: String,
     looked_at: u64,
@@ -111,11 +111,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `Overloaded` while another check runs, `ContractsInvalid`, `LogUnavailable`.
-    pub(super) async fn check_contracts(
-        &self,
-        given: Upload,
-        scope: Scope,
-    ) -> Result<Checked, Problem> {
+    async fn check_contracts(&self, given: Upload, scope: Scope) -> Result<Checked, Problem> {
         let turn = self.contract_checks.take()?;
         let in_force = self.contracts_in_force();
         let compared = run(&turn, move || compare(&in_force, &given)).await?;
