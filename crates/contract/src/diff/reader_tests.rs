@@ -23,6 +23,7 @@ fn schema_text(path: &str) -> Option<String> {
         "text-total.json" => order(json!({"type": "string"}), json!({}), &all),
         "optional-total.json" => order(number, json!({}), &all[..2]),
         "no-total.json" => order(json!(false), json!({}), &all[..2]),
+        "no-lines.json" => order(number, json!({"lines": {"type": "array"}}), &all),
         "more.json" => order(number, json!({"note": {"type": "string"}}), &all),
         "number-sku.json" => order(
             number,
@@ -160,6 +161,13 @@ fn a_reader_is_told_of_the_fields_it_reads() {
         &["breaking r reader-field-type $.lines.sku"],
     );
     one("number-sku.json", total(), &[]);
+    // Of what goes with all in it, the outermost is told.
+    let lines = json!({"reads": ["$.lines"]});
+    one(
+        "no-lines.json",
+        lines,
+        &["breaking r reader-field-gone $.lines.sku"],
+    );
     let requires =
         json!({"reads": ["$.id"], "requires": [{"name": "paid", "expr": "message.total > 0"}]});
     one(

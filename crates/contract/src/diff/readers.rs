@@ -16,6 +16,8 @@ use crate::schema::{Field, compatibility};
 
 const READS: &str = "spec.reads";
 const SCHEMA: &str = "spec.schema.file";
+/// More changes inside one field that a reader reads are not told.
+const MAX_INSIDE: usize = 10;
 
 /// Something that a reader cannot live with.
 struct Problem {
@@ -416,19 +418,23 @@ fn changed(
         if told {
             continue;
         }
-        let inside = new.schema.fields_inside(path);
+        let mut told: Vec<Path> = Vec::new();
         for (inner, was) in old.schema.fields_inside(path) {
+            // What holds a field comes before it, and says enough.
+            if told.len() >= MAX_INSIDE || told.iter().any(|outer| outer.meets(&inner)) {
+                continue;
+            }
             let shown = format!("{path}`, and in it `{inner}");
-            match inside.get(&inner) {
+            let messages = match new.schema.field_in_lists(&inner) {
                 None => {
                     let message = format!("reads `{shown}`, {}is gone", typed(&was));
-                    add(&rules::READER_FIELD_GONE, SCHEMA, Some(&inner), message);
+                    vec![(&rules::READER_FIELD_GONE, message)]
                 }
-                Some(is) => {
-                    for (rule, message) in field_changes(&shown, &was, is) {
-                        add(rule, SCHEMA, Some(&inner), message);
-                    }
-                }
+                Some(is) => field_changes(&shown, &was, &is),
+            };
+            for (rule, message) in messages {
+                told.push(inner.clone());
+                add(rule, SCHEMA, Some(&inner), message);
             }
         }
     }

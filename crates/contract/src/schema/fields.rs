@@ -76,7 +76,7 @@ impl Schema {
     }
 
     /// As [`Schema::field`], with the items of a list taken for the list.
-    fn field_in_lists(&self, path: &Path) -> Option<Field> {
+    pub(crate) fn field_in_lists(&self, path: &Path) -> Option<Field> {
         let names = path.names();
         match self {
             Self::Json(schema) => {
