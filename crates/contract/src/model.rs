@@ -580,7 +580,7 @@ pub struct Approves {
 /// An immutable set of contracts, readers and teams: no two of a kind share a name, no two
 /// contracts an event type or a topic, and every owner of a contract is a team of the set. The
 /// contract of a reader need not be there: readers live in repositories of their own.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Contracts {
     contracts: Vec<Arc<EventContract>>,
     by_name: HashMap<String, Arc<EventContract>>,
@@ -611,6 +611,52 @@ impl Contracts {
             readers: readers.into_iter().map(|r| (r.name.clone(), r)).collect(),
             teams: teams.into_iter().map(|t| (t.name.clone(), t)).collect(),
         }
+    }
+
+    /// Lays this set over another one: of a kind, documents of the same name are replaced, and all
+    /// others stay. A contract below whose event type or topic one of these takes is gone.
+    #[must_use]
+    pub fn over(&self, below: &Self) -> Self {
+        let stays = |old: &&Arc<EventContract>| {
+            self.by_name(&old.name).is_none()
+                && self.by_type(&old.event.event_type).is_none()
+                && !self.iter().any(|new| new.topic.name == old.topic.name)
+        };
+        let contracts = below.iter().filter(stays).chain(self.iter());
+        let readers = below.readers.iter().chain(&self.readers);
+        let teams = below.teams.iter().chain(&self.teams);
+        // Of two with one name the later counts.
+        let readers: BTreeMap<_, _> = readers.collect();
+        let teams: BTreeMap<_, _> = teams.collect();
+        Self::new(
+            contracts.cloned().collect(),
+            readers.into_values().cloned().collect(),
+            teams.into_values().cloned().collect(),
+        )
+    }
+
+    /// Takes from another set what this one has nothing of: its contracts if this is a set of readers,
+    /// its readers if this has none.
+    #[must_use]
+    pub fn completed_by(&self, other: &Self) -> Self {
+        let (mut contracts, mut teams) = (self.contracts.clone(), self.teams.clone());
+        if contracts.is_empty() && !self.readers.is_empty() {
+            contracts.clone_from(&other.contracts);
+            for (name, team) in &other.teams {
+                teams
+                    .entry(name.clone())
+                    .or_insert_with(|| Arc::clone(team));
+            }
+        }
+        let mut readers = &self.readers;
+        if readers.is_empty() {
+            readers = &other.readers;
+        }
+        Self::new(
+            contracts,
+            readers.values().cloned().collect(),
+            teams.into_values().collect(),
+        )
     }
 
     /// Returns the contract of this name.

@@ -10,7 +10,7 @@ use crate::tree::Tree;
 pub(crate) const PATH_PATTERN: &str = r#"^\$(\.[^\s.$*@'"\[\]()]{1,100}){1,16}$"#;
 
 /// A path such as `$.order.id`; at least one name long.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Path {
     names: Vec<String>,
 }
@@ -34,6 +34,13 @@ impl Path {
     /// Returns the names from the root.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Returns the path of a member inside the value that this one names.
+    pub(crate) fn member(&self, name: &str) -> Self {
+        let mut names = self.names.clone();
+        names.push(name.to_owned());
+        Self { names }
     }
 
     /// Says whether one of the two lies at or inside the other.

@@ -68,6 +68,14 @@ pub enum Via {
 }
 
 impl Via {
+    /// Returns the key of it, as contract files have it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Kafka { .. } => "kafka",
+            Self::Connect { .. } => "connect",
+        }
+    }
+
     /// Returns the consumer group whose committed offsets say how far the reader is.
     pub fn group(&self) -> String {
         match self {
@@ -126,6 +134,27 @@ impl VersionRange {
         let version = semver::Version::new(part(major), part(minor), part(patch));
         self.requirement.matches(&version)
     }
+
+    /// Says whether it leaves out a version that `earlier` had. Looks at versions at and around the
+    /// numbers that the two name, where ranges begin and end.
+    pub fn narrows(&self, earlier: &Self) -> bool {
+        let around = |number: u64| [number.saturating_sub(1), number, number + 1];
+        let both = [&self.requirement, &earlier.requirement];
+        let named = both.into_iter().flat_map(|range| &range.comparators);
+        let mut edges = named.flat_map(|part| {
+            let (minor, patch) = (part.minor.unwrap_or(0), part.patch.unwrap_or(0));
+            around(part.major).into_iter().flat_map(move |major| {
+                let minors = [0].into_iter().chain(around(minor));
+                minors.flat_map(move |minor| {
+                    let patches = [0].into_iter().chain(around(patch));
+                    patches.map(move |patch| semver::Version::new(major, minor, patch))
+                })
+            })
+        });
+        edges.any(|version| {
+            earlier.requirement.matches(&version) && !self.requirement.matches(&version)
+        })
+    }
 }
 
 impl FromStr for VersionRange {
@@ -163,6 +192,12 @@ impl Reader {
         &self.document.file
     }
 
+    /// Returns how far back it may have to read: its outage, its lag and the time to start over.
+    pub fn needs_ms(&self) -> u64 {
+        let parts = [self.outage, self.max_lag, self.rebuild];
+        parts.into_iter().flatten().map(Duration::as_ms).sum()
+    }
+
     /// Says whether it uses the field at `path`, something inside it, or all around it.
     pub fn uses(&self, path: &Path) -> bool {
         self.reads.is_empty() || self.reads.iter().any(|read| read.meets(path))
@@ -193,5 +228,21 @@ mod tests {
         check("~1.2", "1.3.0", false);
         check(">1", "2.0.0", true);
         assert!("two".parse::<VersionRange>().is_err());
+    }
+
+    #[test]
+    fn a_range_that_leaves_out_a_version_narrows() {
+        let check = |earlier: &str, later: &str, expected: bool| {
+            let range = |text: &str| text.parse::<VersionRange>().unwrap();
+            assert_eq!(range(later).narrows(&range(earlier)), expected, "{later}");
+        };
+        check(">=2.1 <3", ">=2.1 <4", false);
+        check(">=2.1 <3", ">=2.0.0 <3", false);
+        check(">=2.1 <3", ">=2.2 <3", true);
+        check(">=2.1 <3", ">=2.1 <2.9", true);
+        check("2", "2.1", true);
+        check("2", ">=2 <3", false);
+        check(">=1", "1", true);
+        check("^1.2", "~1.2", true);
     }
 }

@@ -12,6 +12,7 @@ use tidegate_contract::Contracts;
 use tidegate_event_log::{Log, LogError, TopicSpec};
 
 use crate::clock::{Clock, Ids};
+use crate::contracts::check::Turn;
 use crate::ingress::body::Inflight;
 use crate::ingress::lane::{Lane, Lanes, Schemas, topic_spec};
 use crate::ingress::port::RecordRules;
@@ -87,6 +88,9 @@ pub struct Gateway {
     pub(crate) kept_headers: Vec<HeaderName>,
     pub(crate) started_ms: i64,
     pub(crate) registry: Arc<Store>,
+    /// One check of contracts at a time.
+    pub(crate) contract_checks: Turn,
+    in_force: ArcSwap<Contracts>,
     lanes: ArcSwap<Lanes>,
     draining: AtomicBool,
 }
@@ -125,6 +129,8 @@ impl Gateway {
             kept_headers,
             started_ms,
             registry: Arc::new(registry.map_err(StartError::Schemas)?),
+            contract_checks: Turn::default(),
+            in_force: ArcSwap::default(),
             lanes: ArcSwap::default(),
             draining: AtomicBool::new(false),
         });
@@ -162,6 +168,7 @@ impl Gateway {
             &schemas,
         );
         self.lanes.store(Arc::new(lanes));
+        self.in_force.store(Arc::new(contracts.clone()));
         Ok(())
     }
 
@@ -204,6 +211,11 @@ impl Gateway {
     /// Makes a topic, unless it is there. One that is there keeps its settings.
     async fn create_topic(&self, spec: TopicSpec) -> Result<(), StartError> {
         create_topic(&*self.log, spec).await
+    }
+
+    /// Returns the contracts in force with their readers.
+    pub(crate) fn contracts_in_force(&self) -> Arc<Contracts> {
+        self.in_force.load_full()
     }
 
     pub(crate) fn lanes(&self) -> Guard<Arc<Lanes>> {

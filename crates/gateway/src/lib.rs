@@ -22,6 +22,7 @@
 
 mod answer;
 mod clock;
+mod contracts;
 mod gateway;
 mod http;
 mod ingress;

@@ -86,6 +86,8 @@ kinds! {
     ContractClosed "contract-closed" 422 "The contract takes no events";
     /// The key stands for other data.
     IdempotencyKeyReused "idempotency-key-reused" 422 "The idempotency key stands for other data";
+    /// Contracts with findings.
+    ContractsInvalid "contracts-invalid" 422 "The contracts cannot be used";
     /// A fault of the gateway.
     Internal "internal" 500 "The gateway failed";
     /// Too many connections or bytes at a time.

@@ -56,8 +56,10 @@ enum Asked {
 
 impl Server {
     /// Names a gateway by its address.
-    pub(crate) fn at(url: String) -> Self {
-        Self { url }
+    pub(crate) fn at(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+        }
     }
 
     /// Makes a client for it.
@@ -128,6 +130,24 @@ impl Client {
         self.answer(request, Asked::ToTake).await
     }
 
+    /// Sends a JSON document that takes its time, and waits so long for what becomes of it.
+    ///
+    /// # Errors
+    /// Those of [`Client::post`].
+    pub(crate) async fn post_within(
+        &self,
+        path: &str,
+        value: &Value,
+        timeout: Duration,
+    ) -> Result<Value, Failure> {
+        let request = self.http.request(Method::POST, self.at(path)?);
+        let request = request
+            .timeout(timeout)
+            .header("content-type", "application/json")
+            .body(value.to_string());
+        self.answer(request, Asked::ToTake).await
+    }
+
     fn at(&self, path: &str) -> Result<Url, Failure> {
         let base = self.base.as_str().trim_end_matches('/');
         Ok(Url::parse(&format!("{base}{path}")).context("the address cannot be built")?)
@@ -192,7 +212,7 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
         let why = if error.is_timeout() {
-            format!("no answer within {} s", TIMEOUT.as_secs())
+            "no answer in time".to_owned()
         } else {
             // The innermost cause says it; those around it repeat the address.
             let mut cause: &dyn std::error::Error = error;

@@ -13,6 +13,7 @@ mod doctor;
 mod exchange;
 mod new_contract;
 mod program;
+mod readers;
 mod reference;
 mod serve;
 mod usage;

@@ -1,11 +1,18 @@
 //! Two sets of contracts to what changed between them: each change safe, risky or breaking, with the
 //! rule that says so, whom it concerns, and its place in the file. Contracts are the same by their
 //! name. The schema is held to the promise of the earlier contract, not to a new one that weakens it.
+//! Readers are told by name when what they rely on changes; `retained` adds what the log's own events
+//! say of a new contract.
 
+mod json;
 mod keys;
 mod parts;
+mod readers;
+pub mod retained;
 mod rules;
 
+#[cfg(test)]
+mod reader_tests;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +20,7 @@ use std::fmt;
 
 use crate::load::Diagnostic;
 use crate::model::{Compatibility, Contracts, EventContract};
+use crate::reader::Reader;
 use crate::schema::compatibility::{self, Direction};
 
 pub use rules::{RULES, Rule};
@@ -58,6 +66,45 @@ pub struct Change {
     pub key: String,
     /// What changed and where; in the earlier set if it is gone from the new one.
     pub finding: Diagnostic,
+    /// The reader that it breaks or is about.
+    pub reader: Option<Concerned>,
+    /// The first event of the log that shows it.
+    pub first_offset: Option<EventPlace>,
+}
+
+/// A reader that a change is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Concerned {
+    /// The reader's name.
+    pub name: String,
+    /// The team that answers for it.
+    pub owner: String,
+    /// The consumer group whose offsets say how far it is.
+    pub group: String,
+    /// The field that it reads and that the change is about.
+    pub field: Option<String>,
+}
+
+impl Concerned {
+    fn of(reader: &Reader, field: Option<String>) -> Self {
+        Self {
+            name: reader.name.clone(),
+            owner: reader.owner.clone(),
+            group: reader.via.group(),
+            field,
+        }
+    }
+}
+
+/// Where an event stands in the log.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct EventPlace {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset in it.
+    pub offset: i64,
 }
 
 /// `breaking: contracts/orders.yaml:12:5: … [partitions-lowered]`, with the line and a hint.
@@ -67,7 +114,10 @@ impl fmt::Display for Change {
     }
 }
 
-/// Compares two sets of contracts: the worst change first, then by contract.
+/// Compares two sets of contracts and their readers: the worst change first, then by contract.
+///
+/// What the new set lacks is gone. Where readers live in a repository of their own, complete the set
+/// first ([`Contracts::completed_by`], [`Contracts::over`]).
 pub fn diff(old: &Contracts, new: &Contracts) -> Vec<Change> {
     let mut changes = Vec::new();
     for before in old {
@@ -111,8 +161,14 @@ pub fn diff(old: &Contracts, new: &Contracts) -> Vec<Change> {
             ));
         }
     }
-    changes.sort_by(|a, b| (a.severity, &a.contract).cmp(&(b.severity, &b.contract)));
+    readers::compare(old, new, &mut changes);
+    sort(&mut changes);
     changes
+}
+
+/// Puts the worst change first; then they go by contract.
+pub fn sort(changes: &mut [Change]) {
+    changes.sort_by(|a, b| (a.severity, &a.contract).cmp(&(b.severity, &b.contract)));
 }
 
 /// Holds schemas against a still earlier set, as the transitive levels ask of those contracts whose
@@ -202,16 +258,21 @@ fn contract(before: &EventContract, after: &EventContract, changes: &mut Vec<Cha
     schema(before, after, changes);
 }
 
-fn schema(before: &EventContract, after: &EventContract, changes: &mut Vec<Change>) {
+/// Says whether two contracts have the same schema.
+fn same_schema(before: &EventContract, after: &EventContract) -> bool {
     let (old, new) = (&before.schema, &after.schema);
     let pointer = |file: &str| {
         file.split_once('#')
             .map_or_else(String::new, |(_, pointer)| pointer.to_owned())
     };
-    if old.fingerprint == new.fingerprint
+    old.fingerprint == new.fingerprint
         && old.format == new.format
         && pointer(&old.file) == pointer(&new.file)
-    {
+}
+
+fn schema(before: &EventContract, after: &EventContract, changes: &mut Vec<Change>) {
+    let (old, new) = (&before.schema, &after.schema);
+    if same_schema(before, after) {
         return;
     }
     let level = old.compatibility;
@@ -270,17 +331,32 @@ fn change(
     message: String,
 ) -> Change {
     let hint = (!rule.hint.is_empty()).then(|| rule.hint.to_owned());
-    let mut finding = at.document.finding(key, message, hint);
+    let finding = at.document.finding(key, message, hint);
+    judged(name, key, rule, finding)
+}
+
+/// Makes a change of a finding that has its place.
+fn judged(name: &str, key: &str, rule: &'static Rule, mut finding: Diagnostic) -> Change {
     finding.rule = Some(rule.name);
-    finding.level = match rule.severity {
-        Severity::Breaking => crate::load::Level::Error,
-        Severity::Risky | Severity::Safe => crate::load::Level::Warning,
-    };
-    Change {
+    let mut change = Change {
         contract: name.to_owned(),
         severity: rule.severity,
         rule: rule.name,
         key: key.to_owned(),
         finding,
+        reader: None,
+        first_offset: None,
+    };
+    change.weigh(rule.severity);
+    change
+}
+
+impl Change {
+    fn weigh(&mut self, severity: Severity) {
+        self.severity = severity;
+        self.finding.level = match severity {
+            Severity::Breaking => crate::load::Level::Error,
+            Severity::Risky | Severity::Safe => crate::load::Level::Warning,
+        };
     }
 }

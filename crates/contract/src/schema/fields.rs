@@ -1,13 +1,13 @@
 //! Which fields a schema declares: what a path of a contract or of a reader leads to. A schema that
 //! says nothing about a name may allow it all the same; declared is what people can rely on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::Value;
 
 use super::avro::{AvroFile, Node, NodeId};
-use super::json::SchemaFile;
+use super::json::{JsonSchema, SchemaFile};
 use super::{Schema, beside};
 use crate::path::Path;
 
@@ -15,6 +15,10 @@ use crate::path::Path;
 const MAX_STEPS: usize = 10_000;
 /// How deep they may stand in each other: a ring of references ends here.
 const MAX_DEPTH: usize = 100;
+
+/// Fields inside a field are listed so far.
+const MAX_LISTED: usize = 500;
+const MAX_LISTED_DEPTH: usize = 16;
 
 /// What a schema says of the field at a path.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -34,11 +38,69 @@ impl Schema {
                 let file = &*schema.file;
                 let (path, root) = file.documents.get_key_value(&file.name)?;
                 let value = root.pointer(&schema.pointer)?;
-                Json::new(file).find(At { path, value }, names)
+                let mut search = Json {
+                    file,
+                    steps: 0,
+                    depth: 0,
+                    in_lists: false,
+                };
+                search.find(At { path, value }, names)
             }
-            Self::Avro(schema) => avro(&schema.file, schema.root, names, true),
-            Self::Protobuf(schema) => protobuf(&schema.message, names),
+            Self::Avro(schema) => avro(&schema.file, schema.root, names, true, false),
+            Self::Protobuf(schema) => protobuf(&schema.message, names, false),
         }
+    }
+
+    /// Returns the fields that lie inside the one at `path`, and those of the items of lists in it,
+    /// which no path names: of `lines`, a list, `lines.sku` is what each item has. Bounded; a schema
+    /// with more is cut.
+    pub(crate) fn fields_inside(&self, path: &Path) -> BTreeMap<Path, Field> {
+        let mut found = BTreeMap::new();
+        let mut open = vec![(path.clone(), 0)];
+        while let Some((at, depth)) = open.pop() {
+            for name in self.names_at(at.names()) {
+                let inside = at.member(&name);
+                let Some(field) = self.field_in_lists(&inside) else {
+                    continue;
+                };
+                if found.len() >= MAX_LISTED || found.contains_key(&inside) {
+                    continue;
+                }
+                if depth < MAX_LISTED_DEPTH {
+                    open.push((inside.clone(), depth + 1));
+                }
+                found.insert(inside, field);
+            }
+        }
+        found
+    }
+
+    /// As [`Schema::field`], with the items of a list taken for the list.
+    pub(crate) fn field_in_lists(&self, path: &Path) -> Option<Field> {
+        let names = path.names();
+        match self {
+            Self::Json(schema) => {
+                let (mut search, at) = Json::at(schema)?;
+                search.find(at, names)
+            }
+            Self::Avro(schema) => avro(&schema.file, schema.root, names, true, true),
+            Self::Protobuf(schema) => protobuf(&schema.message, names, true),
+        }
+    }
+
+    /// Returns the names declared in the value at a path.
+    fn names_at(&self, names: &[String]) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        match self {
+            Self::Json(schema) => {
+                if let Some((mut search, at)) = Json::at(schema) {
+                    search.members(at, names, &mut found);
+                }
+            }
+            Self::Avro(schema) => avro_members(&schema.file, schema.root, names, &mut found),
+            Self::Protobuf(schema) => protobuf_members(&schema.message, names, &mut found),
+        }
+        found
     }
 
     /// Says whether a field is declared, or lies inside one whose members the schema leaves open.
@@ -58,15 +120,60 @@ pub(super) struct Json<'a> {
     file: &'a SchemaFile,
     steps: usize,
     depth: usize,
+    /// Whether the items of a list are taken for the list.
+    in_lists: bool,
 }
 
 impl<'a> Json<'a> {
-    pub(super) fn new(file: &'a SchemaFile) -> Self {
-        Self {
+    /// Begins at the root of a schema, and looks into lists.
+    fn at(schema: &'a JsonSchema) -> Option<(Self, At<'a>)> {
+        let file = &*schema.file;
+        let (path, root) = file.documents.get_key_value(&file.name)?;
+        let value = root.pointer(&schema.pointer)?;
+        let search = Self {
             file,
             steps: 0,
             depth: 0,
+            in_lists: true,
+        };
+        Some((search, At { path, value }))
+    }
+
+    /// Collects the names declared in the value at a path.
+    fn members(&mut self, at: At<'a>, names: &[String], into: &mut BTreeSet<String>) {
+        let Some(keys) = at.value.as_object() else {
+            return;
+        };
+        if self.steps >= MAX_STEPS || self.depth >= MAX_DEPTH || into.len() >= MAX_LISTED {
+            return;
         }
+        self.steps += 1;
+        self.depth += 1;
+        let mut inside: Vec<At<'a>> = Vec::new();
+        if let Some(Value::String(reference)) = keys.get("$ref") {
+            inside.extend(target(self.file, at, reference));
+        }
+        let lists = ["allOf", "anyOf", "oneOf"].into_iter();
+        let parts = lists.filter_map(|key| keys.get(key)?.as_array()).flatten();
+        let items = keys.get("items").filter(|items| items.is_object());
+        inside.extend(parts.chain(items).map(|value| At { value, ..at }));
+        let properties = keys.get("properties").and_then(Value::as_object);
+        for part in inside {
+            self.members(part, names, into);
+        }
+        match (properties, names.split_first()) {
+            (Some(properties), None) => {
+                let declared = properties.iter().filter(|(_, value)| **value != false);
+                into.extend(declared.map(|(name, _)| name.clone()));
+            }
+            (Some(properties), Some((name, rest))) => {
+                if let Some(value) = properties.get(name) {
+                    self.members(At { value, ..at }, rest, into);
+                }
+            }
+            (None, _) => {}
+        }
+        self.depth -= 1;
     }
 
     fn find(&mut self, at: At<'a>, names: &[String]) -> Option<Field> {
@@ -97,6 +204,13 @@ impl<'a> Json<'a> {
             [name, rest @ ..] => self.member(at, name, rest),
         };
         let mut found = here.filter(|field| !names.is_empty() || !field.types.is_empty());
+        if self.in_lists
+            && !names.is_empty()
+            && found.is_none()
+            && let Some(items) = keys.get("items")
+        {
+            found = self.find(inside(items), names);
+        }
         let lists = [("allOf", true), ("anyOf", false), ("oneOf", false)];
         for (key, all) in lists {
             let Some(Value::Array(parts)) = keys.get(key) else {
@@ -192,7 +306,13 @@ pub(super) fn types(schema: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-fn avro(file: &AvroFile, at: NodeId, names: &[String], required: bool) -> Option<Field> {
+fn avro(
+    file: &AvroFile,
+    at: NodeId,
+    names: &[String],
+    required: bool,
+    in_lists: bool,
+) -> Option<Field> {
     let node = &file.nodes[at];
     if let Node::Union(branches) = node {
         // A union is not another union, so this ends with the path.
@@ -202,7 +322,7 @@ fn avro(file: &AvroFile, at: NodeId, names: &[String], required: bool) -> Option
         let found: Vec<Field> = branches
             .iter()
             .filter(|id| !matches!(file.nodes[**id], Node::Null))
-            .filter_map(|id| avro(file, *id, names, required && !nullable))
+            .filter_map(|id| avro(file, *id, names, required && !nullable, in_lists))
             .collect();
         let others = branches.len() - usize::from(nullable);
         let every = found.len() == others && found.iter().all(|field| field.required);
@@ -220,21 +340,65 @@ fn avro(file: &AvroFile, at: NodeId, names: &[String], required: bool) -> Option
     match node {
         Node::Record(record) => {
             let field = &record.fields[*record.by_name.get(name)?];
-            avro(file, field.node, rest, required)
+            avro(file, field.node, rest, required, in_lists)
         }
-        Node::Map(values) => avro(file, *values, rest, false),
+        Node::Map(values) => avro(file, *values, rest, false, in_lists),
+        Node::Array(items) if in_lists => avro(file, *items, names, required, true),
         _ => None,
     }
 }
 
-fn protobuf(message: &MessageDescriptor, names: &[String]) -> Option<Field> {
+/// Collects the names declared in the value at a path; lists stand for their items.
+fn avro_members(file: &AvroFile, at: NodeId, names: &[String], into: &mut BTreeSet<String>) {
+    match (&file.nodes[at], names.split_first()) {
+        (Node::Union(branches), _) => {
+            // A union holds no union, and a list or record ends the path or takes a step of it.
+            for branch in branches {
+                avro_members(file, *branch, names, into);
+            }
+        }
+        (Node::Array(items), _) if !matches!(file.nodes[*items], Node::Array(_)) => {
+            avro_members(file, *items, names, into);
+        }
+        (Node::Record(record), None) => {
+            into.extend(record.fields.iter().map(|field| field.name.clone()));
+        }
+        (Node::Record(record), Some((name, rest))) => {
+            if let Some(&index) = record.by_name.get(name) {
+                avro_members(file, record.fields[index].node, rest, into);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Collects the names declared in the message at a path; lists stand for their items.
+fn protobuf_members(message: &MessageDescriptor, names: &[String], into: &mut BTreeSet<String>) {
+    let Some((name, rest)) = names.split_first() else {
+        into.extend(message.fields().map(|field| field.json_name().to_owned()));
+        return;
+    };
+    let field = message
+        .get_field_by_json_name(name)
+        .or_else(|| message.get_field_by_name(name));
+    if let Some(field) = field
+        && let Kind::Message(inner) = field.kind()
+        && !field.is_map()
+    {
+        protobuf_members(&inner, rest, into);
+    }
+}
+
+fn protobuf(message: &MessageDescriptor, names: &[String], in_lists: bool) -> Option<Field> {
     let (name, rest) = names.split_first()?;
     let field = message
         .get_field_by_json_name(name)
         .or_else(|| message.get_field_by_name(name))?;
     if !rest.is_empty() {
         return match field.kind() {
-            Kind::Message(inner) if !field.is_list() && !field.is_map() => protobuf(&inner, rest),
+            Kind::Message(inner) if (in_lists || !field.is_list()) && !field.is_map() => {
+                protobuf(&inner, rest, in_lists)
+            }
             _ => None,
         };
     }
@@ -331,6 +495,56 @@ mod tests {
             ("$.total.currency", None),
         ];
         check(SchemaFormat::Avro, text, &expected);
+    }
+
+    #[test]
+    fn fields_inside_a_field_are_those_of_its_items_too() {
+        let check = |format, text: &str, expected: &[&str]| {
+            let nothing = |path: &str| Err(format!("there is no `{path}`"));
+            let parsed = ParsedFile::parse(format, "a", text, &mut Sources::new(&nothing)).unwrap();
+            let found = parsed
+                .at("")
+                .unwrap()
+                .fields_inside(&"$.lines".parse().unwrap());
+            let told: Vec<String> = found
+                .iter()
+                .map(|(path, field)| {
+                    let types: Vec<&str> = field.types.iter().map(String::as_str).collect();
+                    format!("{path} {} {}", types.join("|"), field.required)
+                })
+                .collect();
+            assert_eq!(told, expected);
+        };
+        let json = r##"{"properties": {"id": {"type": "string"}, "lines": {"type": "array", "items": {"$ref": "#/$defs/line"}}},
+            "$defs": {"line": {"required": ["sku"], "properties": {"sku": {"type": "string"},
+                "price": {"type": "object", "properties": {"amount": {"type": "integer"}}},
+                "parts": {"type": "array", "items": {"$ref": "#/$defs/line"}}}}}}"##;
+        let nothing = |path: &str| Err(format!("there is no `{path}`"));
+        let mut sources = Sources::new(&nothing);
+        let ring = ParsedFile::parse(SchemaFormat::Json, "a", json, &mut sources).unwrap();
+        let found = ring
+            .at("")
+            .unwrap()
+            .fields_inside(&"$.lines".parse().unwrap());
+        assert!(found.len() <= super::MAX_LISTED, "a ring ends");
+        assert!(found.contains_key(&"$.lines.parts.price.amount".parse().unwrap()));
+        let avro = r#"{"type": "record", "name": "O", "fields": [{"name": "lines", "type": {"type": "array", "items":
+            {"type": "record", "name": "L", "fields": [{"name": "sku", "type": "string"}, {"name": "n", "type": ["null", "int"]}]}}}]}"#;
+        check(
+            SchemaFormat::Avro,
+            avro,
+            &["$.lines.n int false", "$.lines.sku string true"],
+        );
+        let proto = r#"syntax = "proto3"; message O { repeated Line lines = 1; message Line { string sku = 1; Price price = 2; } message Price { int64 amount = 1; } }"#;
+        check(
+            SchemaFormat::Protobuf,
+            proto,
+            &[
+                "$.lines.price O.Price false",
+                "$.lines.price.amount int64 true",
+                "$.lines.sku string true",
+            ],
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! becomes one JSON value, which the rest of the contract reads. Whether a new schema may follow an
 //! old one is `compatibility`. Everything here is bounded: schemas and data come from strangers.
 
+mod as_reader;
 pub mod avro;
 pub mod compatibility;
 mod data;

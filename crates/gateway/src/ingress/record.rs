@@ -30,6 +30,7 @@ pub(crate) const SCHEMA_ID: &str = "tidegate_schema_id";
 pub(crate) const CE_ID: &str = "ce_id";
 pub(crate) const CE_SOURCE: &str = "ce_source";
 pub(crate) const CE_TYPE: &str = "ce_type";
+pub(crate) const CE_TIME: &str = "ce_time";
 
 /// A kept header of a request is cut here.
 pub(crate) const MAX_HEADER_BYTES: usize = 512;
@@ -64,7 +65,7 @@ impl HeaderList {
     /// they may be prepared already.
     pub(crate) fn add_attributes(&mut self, event: &mut Event) {
         self.add_some("ce_subject", event.subject.take());
-        self.add_some("ce_time", event.time.take());
+        self.add_some(CE_TIME, event.time.take());
         self.add_some("ce_dataschema", event.dataschema.take());
         for (name, value) in event.extensions.drain(..) {
             match name.as_str() {

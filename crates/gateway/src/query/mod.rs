@@ -4,4 +4,5 @@
 //! Reads only. Every answer is bounded in entries and bytes, and given within the deadline. It is
 //! the one room that reads across the others.
 
+mod readers;
 pub(crate) mod routes;

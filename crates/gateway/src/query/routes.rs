@@ -33,6 +33,9 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/v1/contracts", get(get_contracts))
         .route("/v1/contracts/{name}", get(get_contract))
+        // Its other method checks contracts; a contract may have that name all the same.
+        .route("/v1/contracts/check", get(get_contract_called_check))
+        .route("/v1/readers", get(super::readers::get_readers))
         .route("/v1/status", get(get_status))
         .route("/v1/topics", get(get_topics))
         .route("/v1/topics/{topic}", get(get_topic))
@@ -105,6 +108,13 @@ async fn get_contract(
         )
     };
     json(&context, found.ok_or_else(missing))
+}
+
+async fn get_contract_called_check(
+    gateway: State<Arc<Gateway>>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    get_contract(gateway, Ok(Path("check".to_owned())), headers).await
 }
 
 #[derive(Default, Serialize)]

@@ -25,6 +25,15 @@ pub(crate) mod subject;
 mod table;
 
 pub(crate) use register::Registered;
+/// Returns the schema of an id, if one that can be used has it: the one that a record names.
+pub(crate) fn schema_of_id(
+    table: &table::Table,
+    id: i32,
+) -> Option<tidegate_contract::schema::Schema> {
+    let stored = table.find_id(id, None)?;
+    let parsed = register::parse_stored(table, stored).ok()?;
+    Some(parsed.into_schema())
+}
 
 /// The media type of all that the door says, unless the caller asks for another.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";

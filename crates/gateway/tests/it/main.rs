@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod batches;
+mod contract_check;
 mod deadlines;
 mod deprecation;
 mod events;

@@ -12,6 +12,7 @@ use tidegate_contract::{Contracts, lint, load};
 use super::Folder;
 use super::reference;
 use super::report::{Described, Finding, Report, ReportFormat, Weight};
+use super::running::{self, Found, Running};
 use crate::cli::failure::{Exit, Failure, finding};
 use crate::ui::{Answer, Column, Ui, column, wide};
 
@@ -50,10 +51,16 @@ pub(crate) struct Diff {
 pub(crate) struct Check {
     #[command(flatten)]
     folder: Folder,
-    /// The contracts in force: a folder, or a commit, branch or tag. Those given before the last one are
-    /// older, and are what transitive compatibility looks at.
+    /// The contracts in force: a folder, a commit, branch or tag, or the address of a running gateway.
+    /// Those given before the last one are older, and are what transitive compatibility looks at.
     #[arg(long, value_name = "REF", required = true)]
     against: Vec<String>,
+    /// Against a gateway: hold all events of the replay windows against the contracts, not a sample.
+    #[arg(long, conflicts_with = "sample")]
+    full: bool,
+    /// Against a gateway: so many events of each contract, 0 for none; the gateway's default is 10,000.
+    #[arg(long, value_name = "EVENTS")]
+    sample: Option<u64>,
     /// From which weight on a change is a finding.
     #[arg(long, value_name = "WEIGHT", default_value = "breaking")]
     fail_on: FailOn,
@@ -90,6 +97,9 @@ const CHANGES: &[Column] = &[
     wide("line", "/line"),
     wide("column", "/column"),
     wide("hint", "/hint"),
+    wide("reader", "/reader/name"),
+    wide("field", "/field"),
+    wide("first_offset", "/first_offset/offset"),
 ];
 
 impl Lint {
@@ -144,10 +154,10 @@ impl Diff {
     pub(super) fn run(self, ui: &Ui) -> Result<(), Failure> {
         let old = reference::contracts(&self.old, &self.folder)?;
         let new = self.form.read(ui, "contract diff", &self.folder)?;
-        let changes = diff::diff(&old, &new);
+        let complete = reference::complete(&self.old, &old, &new);
+        let found = Found::of_files(diff::diff(&old, &complete));
         let title = "contract diff";
-        self.form
-            .print_changes(ui, title, &self.old, &new, &changes)
+        self.form.print_changes(ui, title, &self.old, &new, &found)
     }
 }
 
@@ -156,31 +166,62 @@ impl Check {
     ///
     /// # Errors
     /// `Found` if there are breaking ones or the contracts cannot be used, `Usage` if there is no
-    /// such reference.
+    /// such reference, `Failed` if a gateway cannot be asked.
     pub(super) fn run(self, ui: &Ui) -> Result<(), Failure> {
         let folder = &self.folder.folder;
-        let mut sets = Vec::new();
-        for reference in &self.against {
-            sets.push((reference, reference::contracts(reference, folder)?));
-        }
-        let Some((against, old)) = sets.pop() else {
+        let Some((against, earlier)) = self.against.split_last() else {
             return Err(Failure::new(Exit::Usage, "`--against` names nothing"));
         };
-        let new = self.form.read(ui, "contract check", folder)?;
-        let mut changes = diff::diff(&old, &new);
-        changes.retain(|change| change.severity != Severity::Safe);
-        for (name, earlier) in &sets {
-            changes.extend(diff::diff_earlier(name, earlier, &old, &new));
+        let is_running = running::is_address(against);
+        if !is_running && (self.full || self.sample.is_some()) {
+            let message = "`--full` and `--sample` are about the events of a running gateway";
+            let hint = "name it: `--against http://HOST:PORT`";
+            return Err(Failure::new(Exit::Usage, message).with_hint(hint));
         }
-        changes.sort_by_key(|change| change.severity);
+        if let Some(early) = earlier.iter().find(|one| running::is_address(one)) {
+            let message = format!("`{early}` has what is in force, and is not the last one");
+            return Err(Failure::new(Exit::Usage, message).with_hint("name it last"));
+        }
+        let mut sets = Vec::new();
+        for reference in earlier {
+            sets.push((reference, reference::contracts(reference, folder)?));
+        }
+        let in_force = match is_running {
+            true => None,
+            false => Some(reference::contracts(against, folder)?),
+        };
+        let new = self.form.read(ui, "contract check", folder)?;
+        let mut found = match &in_force {
+            Some(old) => {
+                let new = reference::complete(against, old, &new);
+                Found::of_files(diff::diff(old, &new))
+            }
+            None => {
+                let running = Running {
+                    url: against,
+                    full: self.full,
+                    sample: self.sample,
+                };
+                running.check(folder)?
+            }
+        };
+        found
+            .changes
+            .retain(|change| change.severity != Severity::Safe);
+        for (name, earlier) in &sets {
+            // What a running gateway has promised it does not tell; there the new word counts.
+            let last = in_force.as_ref().unwrap_or(&new);
+            let changes = diff::diff_earlier(name, earlier, last, &new);
+            found.changes.extend(changes);
+        }
+        found.changes.sort_by_key(|change| change.severity);
         let title = "contract check";
-        self.form
-            .print_changes(ui, title, against, &new, &changes)?;
+        self.form.print_changes(ui, title, against, &new, &found)?;
         let fails = |change: &&Change| match self.fail_on {
             FailOn::Breaking => change.severity == Severity::Breaking,
             FailOn::Risky => change.severity != Severity::Safe,
         };
-        match changes.iter().filter(fails).count() {
+        match found.changes.iter().filter(fails).count() {
             0 => Ok(()),
             count => Err(Failure::new(
                 Exit::Found,
@@ -230,18 +271,25 @@ impl Form {
         command: &'static str,
         against: &str,
         new: &Contracts,
-        changes: &[Change],
+        found: &Found,
     ) -> Result<(), Failure> {
+        let changes = &found.changes;
         let values: Vec<Value> = changes.iter().map(changed).collect();
-        let value = json!({ "against": against, "contracts": new.len(), "changes": values });
-        let text = match changes {
-            [] => format!("{} contracts, nothing found against `{against}`", new.len()),
-            changes => changes
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("\n\n"),
-        };
+        let mut value = json!({ "against": against, "contracts": new.len(), "changes": values });
+        let mut texts: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        if changes.is_empty() {
+            let nothing = "nothing found against";
+            texts.push(match (new.len(), new.readers().count()) {
+                (0, 1) => format!("1 reader, {nothing} `{against}`"),
+                (0, readers @ 2..) => format!("{readers} readers, {nothing} `{against}`"),
+                (contracts, _) => format!("{contracts} contracts, {nothing} `{against}`"),
+            });
+        }
+        if let Some(events) = &found.events {
+            value["events"] = json!(events);
+            texts.extend(running::told(events));
+        }
+        let text = texts.join("\n\n");
         let report = Report {
             command,
             contracts: new.iter().map(|contract| contract.name.clone()).collect(),
@@ -280,17 +328,12 @@ impl Form {
 }
 
 fn changed(change: &Change) -> Value {
-    json!({
-        "severity": change.severity.as_str(),
-        "contract": change.contract,
-        "rule": change.rule,
-        "key": change.key,
-        "message": change.finding.message,
-        "hint": change.finding.hint,
-        "file": change.finding.file,
-        "line": change.finding.line,
-        "column": change.finding.column,
-    })
+    let mut value = change.to_json();
+    if let Some(members) = value.as_object_mut() {
+        // Whoever reads JSON has the line already.
+        members.shift_remove("snippet");
+    }
+    value
 }
 
 fn of_change(change: &Change) -> Finding {
@@ -302,6 +345,8 @@ fn of_change(change: &Change) -> Finding {
     Finding {
         weight,
         contract: change.contract.clone(),
+        reader: change.reader.clone(),
+        first_offset: change.first_offset.clone(),
         ..of_file(&change.finding)
     }
 }
@@ -319,5 +364,7 @@ fn of_file(found: &Diagnostic) -> Finding {
         column: found.column,
         message: found.message.clone(),
         hint: found.hint.clone(),
+        reader: None,
+        first_offset: None,
     }
 }

@@ -1,11 +1,13 @@
-//! `contract new|lint|check|diff|test|export|import|list|explain|schema`: contracts in files. Only `test --from`
-//! asks a gateway.
+//! `contract new|lint|check|diff|test|export|import|list|readers|explain|schema`: contracts in files, without a
+//! gateway unless one is named.
 
 mod check;
 mod exchange;
 mod new;
+mod readers;
 mod reference;
 mod report;
+mod running;
 mod trial;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +41,8 @@ pub(crate) enum Contract {
     Import(exchange::Import),
     /// List the contracts.
     List(Folder),
+    /// List who reads what; from a running gateway with how far each reader is.
+    Readers(readers::Readers),
     /// Print every value in force for a contract, and why.
     Explain {
         /// The contract's name.
@@ -64,6 +68,7 @@ const LIST: &[Column] = &[
     column("type", "/type"),
     column("topic", "/topic"),
     column("lifecycle", "/lifecycle"),
+    column("readers", "/readers"),
     wide("class", "/class"),
     wide("owner", "/owner"),
     wide("domain", "/domain"),
@@ -93,10 +98,12 @@ impl Contract {
             Self::Export(export) => export.run(ui),
             Self::Import(import) => import.run(ui),
             Self::List(Folder { folder }) => {
-                let contracts: Vec<Value> = read(&folder)?.iter().map(|c| listed(c)).collect();
+                let set = read(&folder)?;
+                let contracts: Vec<Value> = set.iter().map(|c| listed(&set, c)).collect();
                 let contracts = json!({ "contracts": contracts });
                 ui.print(&Answer::list(contracts, "contracts", LIST))
             }
+            Self::Readers(readers) => readers.run(ui),
             Self::Explain { name, folder } => {
                 let contracts = read(&folder.folder)?;
                 let contract = contracts
@@ -130,13 +137,16 @@ fn read(folder: &Path) -> Result<Contracts, Failure> {
         .map_err(|found| Failure::of_findings(Exit::Found, found.iter().cloned().collect()))
 }
 
-fn listed(contract: &EventContract) -> Value {
+fn listed(set: &Contracts, contract: &EventContract) -> Value {
+    let readers = set.readers_of(&contract.name);
+    let readers: Vec<&String> = readers.map(|reader| &reader.name).collect();
     json!({
         "name": contract.name,
         "version": contract.version.to_string(),
         "type": contract.event.event_type,
         "topic": contract.topic.name,
         "lifecycle": contract.lifecycle.as_str(),
+        "readers": readers,
         "class": contract.class.as_str(),
         "owner": contract.owner,
         "domain": contract.domain,

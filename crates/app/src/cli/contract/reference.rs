@@ -45,6 +45,15 @@ pub(super) fn contracts(reference: &str, folder: &Path) -> Result<Contracts, Fai
     load::sources(&texts, &find).map_err(|found| unusable(reference, &found))
 }
 
+/// Completes a set by what stands at the reference and has no kind of document in it: readers live in
+/// folders of their own. A git reference is the same folder at another time, so what it lacks is gone.
+pub(super) fn complete(reference: &str, old: &Contracts, new: &Contracts) -> Contracts {
+    match Path::new(reference).is_dir() {
+        true => new.completed_by(old),
+        false => new.clone(),
+    }
+}
+
 fn unusable(reference: &str, found: &load::Diagnostics) -> Failure {
     let first = found.iter().next().map(ToString::to_string);
     let text = first.unwrap_or_default();

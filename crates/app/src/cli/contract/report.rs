@@ -2,6 +2,7 @@
 //! code quality, beside text and JSON. The same findings make each; a form drops none of them.
 
 use serde_json::{Value, json};
+use tidegate_contract::diff::{Concerned, EventPlace};
 
 use crate::cli::client;
 
@@ -12,7 +13,7 @@ pub(crate) enum ReportFormat {
     Text,
     /// One JSON document.
     Json,
-    /// JUnit XML: a test case a contract.
+    /// JUnit XML: a test case a contract, and one a reader that something is found about.
     Junit,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
@@ -42,6 +43,10 @@ pub(super) struct Finding {
     pub(super) column: u32,
     pub(super) message: String,
     pub(super) hint: Option<String>,
+    /// The reader that it is about.
+    pub(super) reader: Option<Concerned>,
+    /// The first event of the log that shows it.
+    pub(super) first_offset: Option<EventPlace>,
 }
 
 /// A rule as reports describe it.
@@ -73,16 +78,22 @@ impl Report {
     }
 
     fn junit(&self) -> String {
-        let of = |name: &str| -> Vec<&Finding> {
-            self.findings
-                .iter()
-                .filter(|f| f.contract == name)
+        let case = |finding: &Finding| match &finding.reader {
+            Some(reader) => ("readers", reader.name.clone()),
+            None => ("contracts", finding.contract.clone()),
+        };
+        let of = |wanted: &(&str, String)| -> Vec<&Finding> {
+            let findings = self.findings.iter();
+            findings
+                .filter(|finding| case(finding) == *wanted)
                 .collect()
         };
-        let mut names = self.contracts.clone();
+        let contracts = self.contracts.iter();
+        let mut names: Vec<(&str, String)> =
+            contracts.map(|name| ("contracts", name.clone())).collect();
         for finding in &self.findings {
-            if !names.contains(&finding.contract) {
-                names.push(finding.contract.clone());
+            if !names.contains(&case(finding)) {
+                names.push(case(finding));
             }
         }
         let is_error = |finding: &&Finding| finding.weight == Weight::Error;
@@ -104,14 +115,15 @@ impl Report {
             "  <testsuite name=\"tidegate {}\" {counts}>",
             self.command
         ));
-        for name in &names {
+        for case in &names {
+            let (class, name) = case;
             let shown = if name.is_empty() { "files" } else { name };
             line(format!(
-                "    <testcase classname=\"contracts\" name=\"{}\">",
+                "    <testcase classname=\"{class}\" name=\"{}\">",
                 xml(shown)
             ));
             let (errors, others): (Vec<&Finding>, Vec<&Finding>) =
-                of(name).into_iter().partition(is_error);
+                of(case).into_iter().partition(is_error);
             if let Some(first) = errors.first() {
                 let told: Vec<String> = errors.iter().map(|finding| told(finding)).collect();
                 let (message, kind) = (xml(&first.message), xml(&first.rule));
@@ -155,13 +167,17 @@ impl Report {
                     place["region"] =
                         json!({ "startLine": finding.line, "startColumn": finding.column.max(1) });
                 }
-                json!({
+                let mut result = json!({
                     "ruleId": finding.rule,
                     "level": level,
                     "message": { "text": with_hint(finding) },
                     "locations": [{ "physicalLocation": place }],
                     "partialFingerprints": { "tidegate/v1": fingerprint(finding) },
-                })
+                });
+                if let Some(properties) = properties(finding) {
+                    result["properties"] = properties;
+                }
+                result
             })
             .collect();
         json!({
@@ -235,14 +251,37 @@ fn with_hint(finding: &Finding) -> String {
     }
 }
 
-/// Tells one finding from another over runs; lines may move.
+/// What SARIF has no words for: the reader, the field, the first event.
+fn properties(finding: &Finding) -> Option<Value> {
+    let mut found = json!({});
+    if let Some(reader) = &finding.reader {
+        found["reader"] = json!(reader.name);
+        found["owner"] = json!(reader.owner);
+        found["group"] = json!(reader.group);
+        if let Some(field) = &reader.field {
+            found["field"] = json!(field);
+        }
+    }
+    if let Some(place) = &finding.first_offset {
+        found["topic"] = json!(place.topic);
+        found["partition"] = json!(place.partition);
+        found["firstOffset"] = json!(place.offset);
+    }
+    let is_empty = found.as_object().is_none_or(serde_json::Map::is_empty);
+    (!is_empty).then_some(found)
+}
+
+/// Tells one finding from another over runs; lines may move, and the log grows.
 fn fingerprint(finding: &Finding) -> String {
-    let parts = [
-        &finding.rule,
-        &finding.contract,
-        &finding.file,
-        &finding.message,
-    ];
+    let about = match (&finding.first_offset, &finding.reader) {
+        (None, _) => finding.message.clone(),
+        (Some(_), None) => String::new(),
+        (Some(_), Some(reader)) => {
+            let field = reader.field.as_deref().unwrap_or_default();
+            format!("{} {field}", reader.name)
+        }
+    };
+    let parts = [&finding.rule, &finding.contract, &finding.file, &about];
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325; // FNV-1a
     for byte in parts.iter().flat_map(|part| part.bytes().chain([0])) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

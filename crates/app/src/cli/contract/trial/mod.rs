@@ -351,5 +351,7 @@ fn finding(told: &Told) -> Finding {
         column: 0,
         message,
         hint: None,
+        reader: None,
+        first_offset: None,
     }
 }

@@ -120,7 +120,7 @@ pub(super) async fn recorded(
     contracts: &Contracts,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, Vec<Sample>>, Failure> {
-    let client = Server::at(url.to_owned()).client()?;
+    let client = Server::at(url).client()?;
     let mut samples = BTreeMap::new();
     for contract in contracts.iter().filter(|c| wanted(&c.name)) {
         let of = recorded_of(&client, limit, contract).await?;

@@ -1,0 +1,101 @@
+//! The address at which contracts are held against what is in force.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use axum::routing::post;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidegate_contract::diff::Change;
+
+use super::upload::{File, MAX_UPLOAD_BYTES, Upload, given};
+use super::{Checked, Scope};
+use crate::Gateway;
+use crate::answer::json as answer;
+use crate::ingress::body;
+use crate::problem::{Kind, Problem};
+use crate::request::Context;
+
+/// Events of each contract that are looked at where the caller says nothing.
+const DEFAULT_SAMPLE: u64 = 10_000;
+const MAX_SAMPLE: u64 = 1_000_000;
+
+pub(crate) fn router() -> Router<Arc<Gateway>> {
+    Router::new().route("/v1/contracts/check", post(post_check))
+}
+
+/// What to check, and against how much.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    files: Vec<File>,
+    #[serde(default)]
+    schemas: Vec<File>,
+    /// Look at all events of the replay windows.
+    #[serde(default)]
+    full: bool,
+    /// Look at so many of each contract; none of them with 0.
+    sample: Option<u64>,
+}
+
+impl Asked {
+    fn scope(&self) -> Result<Scope, Problem> {
+        match (self.full, self.sample) {
+            (true, None) => Ok(Scope::All),
+            (true, Some(_)) => {
+                let detail = "it asks for all events and for a sample; one of them counts";
+                Err(Problem::new(Kind::BadRequest, detail))
+            }
+            (false, sample) => {
+                let sample = sample.unwrap_or(DEFAULT_SAMPLE);
+                Ok(Scope::Sample(sample.min(MAX_SAMPLE)))
+            }
+        }
+    }
+}
+
+async fn post_check(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let checked = async {
+        let (bytes, held) = body::read(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
+        let asked: Asked = serde_json::from_slice(&bytes).map_err(|error| {
+            let kind = match error.is_data() {
+                true => Kind::BadRequest,
+                false => Kind::MalformedJson,
+            };
+            Problem::new(kind, error.to_string())
+        })?;
+        let scope = asked.scope()?;
+        let upload = Upload::new(asked.files, asked.schemas)?;
+        let checked = gateway.check_contracts(upload, scope).await;
+        drop(held);
+        checked.map(|checked| shown(&checked))
+    };
+    answer(&context, checked.await)
+}
+
+fn shown(checked: &Checked) -> Value {
+    let changes: Vec<Value> = checked.changes.iter().map(change).collect();
+    json!({
+        "contracts": checked.contracts,
+        "changes": changes,
+        "events": checked.events,
+    })
+}
+
+/// Writes a change; what stands in a file that is in force and was not sent says so.
+fn change(change: &Change) -> Value {
+    let mut value = change.to_json();
+    match given(&change.finding.file) {
+        Some(file) => value["file"] = json!(file),
+        None => value["in_force"] = json!(true),
+    }
+    value
+}
