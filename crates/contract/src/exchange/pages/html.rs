@@ -24,7 +24,8 @@ caption { text-align: left; color: var(--quiet); padding: 0 0 .4rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .7rem; border-bottom: 1px solid var(--line); }
 thead th { background: var(--head); border-top: 1px solid var(--line); }
 tbody th { font-weight: 600; }
-code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; }
+code { font: .9em ui-monospace, monospace; overflow-wrap: break-word; }
+td { max-width: 28rem; }
 tbody th, tbody th code { overflow-wrap: normal; white-space: nowrap; }
 thead th:first-child { min-width: 12rem; }
 @media print { .skip { display: none; } .wide { overflow: visible; } }
