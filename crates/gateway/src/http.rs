@@ -19,7 +19,7 @@ use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 use crate::server::{Wording, serve};
-use crate::{ingress, query, registry};
+use crate::{contracts, ingress, query, registry};
 
 /// Prometheus asks for this form by name.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -71,6 +71,7 @@ pub async fn serve_ops(
 fn api(gateway: Arc<Gateway>) -> Router {
     Router::new()
         .merge(ingress::routes::router())
+        .merge(contracts::routes::router())
         .merge(query::routes::router())
         .route("/problems/{slug}", get(get_problem))
         .fallback(not_found)

@@ -14,6 +14,8 @@ use crate::ui::printable;
 
 /// The gateway answers in 5 s whatever is slow; the rest is for the way there and back.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// A plan or an apply of contracts ends within 30 s.
+const LONG_TIMEOUT: Duration = Duration::from_secs(40);
 /// The gateway's largest page has 4 MiB of records, which base64 and headers may double.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// What a path cannot hold.
@@ -35,7 +37,12 @@ const SEGMENT: &AsciiSet = &PATH.add(b'/');
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Server {
     /// The gateway's address.
-    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        visible_alias = "to",
+        env = "TIDEGATE_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     url: String,
 }
 
@@ -55,6 +62,11 @@ enum Asked {
 }
 
 impl Server {
+    /// Names a gateway by its address.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url }
+    }
+
     /// Makes a client for it.
     ///
     /// # Errors
@@ -123,6 +135,20 @@ impl Client {
         self.answer(request, Asked::ToTake).await
     }
 
+    /// Sends a JSON document that takes its time, and waits for what becomes of it.
+    ///
+    /// # Errors
+    /// Those of [`Client::post`].
+    pub(crate) async fn post_long(&self, path: &str, value: &Value) -> Result<Value, Failure> {
+        let request = self
+            .http
+            .request(Method::POST, self.at(path)?)
+            .timeout(LONG_TIMEOUT)
+            .header("content-type", "application/json")
+            .body(value.to_string());
+        self.answer(request, Asked::ToTake).await
+    }
+
     fn at(&self, path: &str) -> Result<Url, Failure> {
         let base = self.base.as_str().trim_end_matches('/');
         Ok(Url::parse(&format!("{base}{path}")).context("the address cannot be built")?)
@@ -187,7 +213,7 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
         let why = if error.is_timeout() {
-            format!("no answer within {} s", TIMEOUT.as_secs())
+            "no answer in time".to_owned()
         } else {
             // The innermost cause says it; those around it repeat the address.
             let mut cause: &dyn std::error::Error = error;

@@ -13,8 +13,8 @@ use tidegate_event_log::{
     StoredRecord, Topic, TopicSpec, Watermarks,
 };
 use tidegate_gateway::{
-    Clock, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http, serve_ops,
-    serve_registry,
+    Clock, ContractSource, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http,
+    serve_ops, serve_registry,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -344,7 +344,7 @@ pub(crate) async fn start_on(
         .insert("github".to_owned(), Source::Github { secret });
     let gateway = Gateway::start(Parts {
         log: log.clone(),
-        contracts: contracts(ORDER),
+        contracts: ContractSource::Folder(contracts(ORDER)),
         settings,
         clock: clock.clone(),
         ids: Arc::new(RandomIds),

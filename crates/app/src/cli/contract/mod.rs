@@ -1,6 +1,9 @@
-//! `contract lint|check|diff|list|explain|schema`: contracts in files, without a gateway.
+//! `contract lint|check|diff|list|explain|schema`: contracts in files, without a gateway; and
+//! `plan|apply|approve|rollback`: contracts in force in one.
 
+mod apply;
 mod check;
+mod plan;
 mod reference;
 mod report;
 
@@ -23,8 +26,25 @@ pub(crate) enum Contract {
     Check(check::Check),
     /// Print what changed between two states of contracts, each change safe, risky or breaking.
     Diff(check::Diff),
-    /// List the contracts.
-    List(Folder),
+    /// Print what `apply` would do in a running gateway.
+    Plan(apply::Plan),
+    /// Put contracts in force in a running gateway.
+    Apply(apply::Apply),
+    /// Record that somebody approves of a plan.
+    Approve(apply::Approve),
+    /// Put an earlier version of a contract in force again.
+    Rollback(apply::Rollback),
+    /// List the contracts of a folder, or those in force.
+    List {
+        #[command(flatten)]
+        folder: Folder,
+        /// List those in force in the gateway at this address.
+        #[arg(long, visible_alias = "url", value_name = "URL")]
+        to: Option<String>,
+        /// List the sets that were in force there, newest first.
+        #[arg(long, requires = "to")]
+        history: bool,
+    },
     /// Print every value in force for a contract, and why.
     Explain {
         /// The contract's name.
@@ -74,7 +94,19 @@ impl Contract {
             Self::Lint(lint) => lint.run(ui),
             Self::Check(check) => check.run(ui),
             Self::Diff(diff) => diff.run(ui),
-            Self::List(Folder { folder }) => {
+            Self::Plan(plan) => super::block_on(plan.run(ui)),
+            Self::Apply(apply) => super::block_on(apply.run(ui)),
+            Self::Approve(approve) => super::block_on(approve.run(ui)),
+            Self::Rollback(rollback) => super::block_on(rollback.run(ui)),
+            Self::List {
+                to: Some(url),
+                history,
+                ..
+            } => super::block_on(apply::list(ui, url, history)),
+            Self::List {
+                folder: Folder { folder },
+                ..
+            } => {
                 let contracts: Vec<Value> = read(&folder)?.iter().map(|c| listed(c)).collect();
                 let contracts = json!({ "contracts": contracts });
                 ui.print(&Answer::list(contracts, "contracts", LIST))
