@@ -24,8 +24,6 @@ use crate::gateway::StartError;
 use crate::ingress::lane::topic_spec;
 use crate::problem::{Fault, Kind, Problem};
 
-/// How long a plan or an apply may take; it is nobody's event that waits.
-const WITHIN: Duration = Duration::from_secs(30);
 /// Topics that are made at the same time.
 const TOPICS_AT_ONCE: usize = 32;
 /// Findings that are told.
@@ -80,7 +78,7 @@ impl Gateway {
         options: Options,
     ) -> Result<Plan, Problem> {
         let store = self.contract_store()?;
-        let deadline = Instant::now() + WITHIN;
+        let deadline = Instant::now() + self.settings.apply_deadline;
         // Read to the end of the topic, so that what somebody else applied counts.
         let writer = store.writer(deadline).await.map_err(not_applied)?;
         let planned = self.planned(store, wanted, options, deadline).await;
@@ -107,7 +105,7 @@ impl Gateway {
 
     async fn apply(&self, request: Request) -> Result<Applied, Problem> {
         let store = self.contract_store()?;
-        let deadline = Instant::now() + WITHIN;
+        let deadline = Instant::now() + self.settings.apply_deadline;
         let mut writer = store.writer(deadline).await.map_err(not_applied)?;
         let why = match &request.wanted {
             Wanted::Documents(_) => Why::Apply,
@@ -166,7 +164,7 @@ impl Gateway {
     /// `ContractsFromFolder`, `PlanRefused` if too many approvals are open, `LogUnavailable`.
     pub(crate) async fn approve_plan(&self, plan: String, name: String) -> Result<(), Problem> {
         let store = self.contract_store()?;
-        let deadline = Instant::now() + WITHIN;
+        let deadline = Instant::now() + self.settings.apply_deadline;
         let mut writer = store.writer(deadline).await.map_err(not_applied)?;
         if store.folded().open_approvals() >= MAX_APPROVALS {
             let detail = "too many approvals are open; the next set in force ends them";

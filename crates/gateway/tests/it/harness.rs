@@ -1,10 +1,12 @@
 //! A running gateway and the ways to talk to it.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tidegate_contract::Contracts;
@@ -161,6 +163,25 @@ pub(crate) enum Fault {
     StoresLate = 5,
 }
 
+/// The log goes away in the middle of something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Break {
+    /// Calls that still go well.
+    pub(crate) after: usize,
+    /// Whether the first call that fails does its work all the same, and nobody hears of it.
+    pub(crate) done: bool,
+    /// Whether all calls fail from then on.
+    pub(crate) stays: bool,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Call {
+    Fine,
+    Lost,
+    DoneAndLost,
+}
+
 /// How much later.
 const LATE: Duration = Duration::from_millis(600);
 
@@ -177,6 +198,7 @@ const FAULTS: [Fault; 6] = [
 pub(crate) struct FaultyLog {
     inner: Arc<MemoryLog>,
     fault: AtomicU8,
+    breaks: Mutex<Option<Break>>,
     /// Told of each append that was late, once it was tried.
     pub(crate) landed: Arc<Notify>,
 }
@@ -184,6 +206,54 @@ pub(crate) struct FaultyLog {
 impl FaultyLog {
     pub(crate) fn set(&self, fault: Fault) {
         self.fault.store(fault as u8, Ordering::Relaxed);
+    }
+
+    /// Breaks the log in so many calls; nothing mends it.
+    pub(crate) fn break_in(&self, breaks: Option<Break>) {
+        *self.breaks.lock() = breaks;
+    }
+
+    /// Whether the break has come.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.breaks.lock().is_none_or(|it| it.after == 0)
+    }
+
+    fn call(&self) -> Call {
+        let mut breaks = self.breaks.lock();
+        match *breaks {
+            Some(Break {
+                after: 0,
+                done,
+                stays,
+            }) => {
+                *breaks = stays.then_some(Break {
+                    after: 0,
+                    done: false,
+                    stays,
+                });
+                if done { Call::DoneAndLost } else { Call::Lost }
+            }
+            Some(Break { after, .. }) => {
+                breaks.as_mut().unwrap().after = after - 1;
+                Call::Fine
+            }
+            None => Call::Fine,
+        }
+    }
+
+    /// Does something, unless the log is broken.
+    async fn unless_broken<T>(
+        &self,
+        work: impl Future<Output = Result<T, LogError>>,
+    ) -> Result<T, LogError> {
+        match self.call() {
+            Call::Fine => work.await,
+            Call::Lost => Err(LogError::not_stored("broken")),
+            Call::DoneAndLost => {
+                drop(work.await);
+                Err(LogError::in_doubt("broken"))
+            }
+        }
     }
 
     async fn fail(&self) -> Result<(), LogError> {
@@ -201,6 +271,14 @@ impl Log for FaultyLog {
     async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, LogError>> {
         if let Err(error) = self.fail().await {
             return vec![Err(error); appends.len()];
+        }
+        match self.call() {
+            Call::Fine => {}
+            Call::Lost => return vec![Err(LogError::not_stored("broken")); appends.len()],
+            Call::DoneAndLost => {
+                let count = self.inner.append(appends).await.len();
+                return vec![Err(LogError::in_doubt("broken")); count];
+            }
         }
         if self.fault.load(Ordering::Relaxed) == Fault::StoresLate as u8 {
             let (log, landed) = (Arc::clone(&self.inner), Arc::clone(&self.landed));
@@ -232,7 +310,8 @@ impl Log for FaultyLog {
         max_bytes: usize,
     ) -> Result<Read, LogError> {
         self.fail().await?;
-        self.inner.read(topic, partition, from, max_bytes).await
+        let read = self.inner.read(topic, partition, from, max_bytes);
+        self.unless_broken(read).await
     }
 
     async fn watch(
@@ -261,25 +340,26 @@ impl Log for FaultyLog {
 
     async fn topics(&self) -> Result<Vec<Topic>, LogError> {
         self.fail().await?;
-        self.inner.topics().await
+        self.unless_broken(self.inner.topics()).await
     }
 
     async fn bounds(&self) -> Result<Bounds, LogError> {
         self.fail().await?;
-        self.inner.bounds().await
+        self.unless_broken(self.inner.bounds()).await
     }
 
     async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {
-        self.inner.create_topic(spec).await
+        self.unless_broken(self.inner.create_topic(spec)).await
     }
 
     async fn alter_topic(&self, name: &str, alter: AlterTopic) -> Result<Topic, LogError> {
         self.fail().await?;
-        self.inner.alter_topic(name, alter).await
+        self.unless_broken(self.inner.alter_topic(name, alter))
+            .await
     }
 
     async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
-        self.inner.delete_topic(name).await
+        self.unless_broken(self.inner.delete_topic(name)).await
     }
 
     async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<Offset>>, LogError> {
@@ -322,21 +402,52 @@ pub(crate) async fn start() -> Running {
 }
 
 pub(crate) async fn start_with(settings: Settings) -> Running {
+    let (log, clock) = fresh_log();
+    start_on(log, clock, settings).await
+}
+
+/// Starts a gateway whose contracts are in its log.
+pub(crate) async fn start_from_log() -> Running {
+    let (log, clock) = fresh_log();
+    start_again_from_log(log, clock).await
+}
+
+/// Starts another gateway on the log of one.
+pub(crate) async fn start_again_from_log(log: Arc<FaultyLog>, clock: Arc<HandClock>) -> Running {
+    let settings = Settings {
+        apply_deadline: Duration::from_millis(700),
+        ..Settings::default()
+    };
+    start_from(log, clock, settings, ContractSource::Log).await
+}
+
+fn fresh_log() -> (Arc<FaultyLog>, Arc<HandClock>) {
     let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
     let log_clock = Arc::clone(&clock);
     let log = Arc::new(FaultyLog {
         inner: Arc::new(MemoryLog::new(move || log_clock.now_ms())),
         fault: AtomicU8::new(0),
+        breaks: Mutex::default(),
         landed: Arc::default(),
     });
-    start_on(log, clock, settings).await
+    (log, clock)
 }
 
 /// Starts a gateway on a log that may have served another one.
 pub(crate) async fn start_on(
     log: Arc<FaultyLog>,
     clock: Arc<HandClock>,
+    settings: Settings,
+) -> Running {
+    let source = ContractSource::Folder(contracts(ORDER));
+    start_from(log, clock, settings, source).await
+}
+
+pub(crate) async fn start_from(
+    log: Arc<FaultyLog>,
+    clock: Arc<HandClock>,
     mut settings: Settings,
+    source: ContractSource,
 ) -> Running {
     let secret = Secret::new(SECRET);
     settings
@@ -344,7 +455,7 @@ pub(crate) async fn start_on(
         .insert("github".to_owned(), Source::Github { secret });
     let gateway = Gateway::start(Parts {
         log: log.clone(),
-        contracts: ContractSource::Folder(contracts(ORDER)),
+        contracts: source,
         settings,
         clock: clock.clone(),
         ids: Arc::new(RandomIds),
@@ -430,6 +541,11 @@ impl Running {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request).await.unwrap();
         read_to_end(stream).await
+    }
+
+    /// Returns what the log has, whatever its faults.
+    pub(crate) fn real_log(&self) -> &Arc<MemoryLog> {
+        &self.log.inner
     }
 
     /// Reads every record of a topic.
