@@ -178,9 +178,12 @@ impl Gateway {
         &self,
         store: &Store,
         wanted: Wanted,
-        options: Options,
+        mut options: Options,
         deadline: Instant,
     ) -> Result<Planned, Problem> {
+        if let Wanted::Earlier { name, .. } = &wanted {
+            options.only.insert(name.clone());
+        }
         let read = async {
             self.see_newest(store).await?;
             let pieces = match wanted {

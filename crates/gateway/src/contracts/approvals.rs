@@ -1,17 +1,17 @@
 //! Who has to approve of a plan: pure. A team says how many people it asks for a new topic, for a change
-//! that breaks somebody, and for a change of one of its readers. The names are declared: there is no
+//! that breaks somebody, and for a change of a reader of its events. The names are declared: there is no
 //! identity yet, so a name is worth what whoever writes it is worth.
 //!
 //! What a team asks for is the larger of what it asked before and what it asks in the plan, so that no
 //! plan lowers its own bar.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
-use tidegate_contract::load::Piece;
 use tidegate_contract::{Contracts, Team};
 
-use super::plan::{Action, Entry};
+use super::plan::{Action, CONSUMER_CONTRACT};
 
 /// The approvals that a plan needs of one team for one reason.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -34,8 +34,6 @@ impl Approvals {
 pub(crate) struct Owners<'a> {
     pub(crate) before: &'a Contracts,
     pub(crate) after: &'a Contracts,
-    pub(crate) pieces_before: &'a [Piece],
-    pub(crate) pieces_after: &'a [Piece],
 }
 
 /// What a plan does to a team's things.
@@ -55,7 +53,7 @@ impl Concern {
         }
     }
 
-    fn asked_by(self, team: Option<&Team>) -> u32 {
+    fn asked_by(self, team: Option<&Arc<Team>>) -> u32 {
         team.map_or(0, |team| match self {
             Self::Topic => team.approves.topic,
             Self::Breaking => team.approves.breaking,
@@ -71,11 +69,11 @@ impl Owners<'_> {
         both.into_iter().flatten().filter_map(|it| it.owner.clone())
     }
 
-    /// The teams that own a document, before and after.
-    fn of_document(&self, entry: &Entry) -> impl Iterator<Item = String> {
-        let both = self.pieces_before.iter().chain(self.pieces_after);
-        both.filter(|piece| piece.kind == entry.kind && piece.name == entry.name)
-            .map(|piece| piece.owner.clone())
+    /// The teams whose events a reader reads, before and after.
+    fn of_read(&self, reader: &str) -> impl Iterator<Item = String> {
+        let both = [self.before, self.after].map(|set| set.reader(reader));
+        let both = both.into_iter().flatten();
+        both.flat_map(|reader| self.of_contract(&reader.contract))
     }
 
     fn asked(&self, team: &str, concern: Concern) -> u32 {
@@ -127,10 +125,10 @@ pub(crate) fn needed(
             | Action::ReplaceDocument(entry)
             | Action::RemoveDocument(entry) => {
                 if entry.findings.iter().any(|it| it.severity == "breaking") {
-                    ask(&mut owners.of_document(entry), Concern::Breaking);
+                    ask(&mut owners.of_contract(&entry.name), Concern::Breaking);
                 }
-                if entry.kind == "ConsumerContract" {
-                    ask(&mut owners.of_document(entry), Concern::Reader);
+                if entry.kind == CONSUMER_CONTRACT {
+                    ask(&mut owners.of_read(&entry.name), Concern::Reader);
                 }
                 if entry.kind == "Team" && owners.is_lowered(&entry.name) {
                     ask(&mut std::iter::once(entry.name.clone()), Concern::Breaking);

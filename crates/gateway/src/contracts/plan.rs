@@ -17,11 +17,14 @@ use tidegate_event_log::{Bounds, Topic, TopicSpec};
 use super::approvals::{self, Approvals};
 use super::record::{Document, Set, hash_of};
 use super::store::{Folded, MAX_TEXT_BYTES};
-use super::topics::{Setting, beyond, differences, growth_breaks};
+use super::topics::{Setting, beyond, described, differences, growth_breaks};
 use crate::ingress::lane::topic_spec;
 
 /// The kind of documents that govern topics.
 const EVENT_CONTRACT: &str = "EventContract";
+
+/// The kind of documents that name readers.
+pub(crate) const CONSUMER_CONTRACT: &str = "ConsumerContract";
 
 /// What may be done beside putting documents in force.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -64,6 +67,8 @@ pub(crate) enum Action {
         contract: String,
         partitions: i32,
         settings: BTreeMap<String, String>,
+        /// The same for people.
+        about: String,
     },
     /// One that is there comes under a contract.
     AdoptTopic {
@@ -377,11 +382,7 @@ impl<'a> Drafting<'a> {
             return;
         }
         if !self.options.allow_narrowing.contains(name) {
-            let settings: Vec<String> = found
-                .narrow
-                .iter()
-                .map(|it| format!("`{}` from `{}` to `{}`", it.setting, it.from, it.to))
-                .collect();
+            let settings: Vec<&str> = found.narrow.iter().map(|it| it.about.as_str()).collect();
             let message = format!(
                 "topic `{}` would be narrowed: {}",
                 topic.name,
@@ -518,8 +519,6 @@ impl<'a> Drafting<'a> {
         let owners = approvals::Owners {
             before: &self.current.contracts,
             after: &contracts,
-            pieces_before: &self.current.pieces,
-            pieces_after: &pieces,
         };
         let approvals = approvals::needed(&actions, &owners, &self.folded.approved(&id));
         let plan = Plan {
@@ -611,6 +610,7 @@ fn kept(names: &[&str]) -> String {
 
 fn created(contract: &EventContract, wanted: TopicSpec) -> Action {
     Action::CreateTopic {
+        about: described(&wanted),
         topic: wanted.name,
         contract: contract.name.clone(),
         partitions: wanted.partitions.unwrap_or(1),

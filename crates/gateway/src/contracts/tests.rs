@@ -540,6 +540,10 @@ fn owners_are_asked_for_what_concerns_them() {
             "(in force and not among these documents, stays: `a`)",
         ],
     );
+    // A reader concerns those whose events it reads.
+    let reader = "apiVersion: contract/v1\nkind: ConsumerContract\nmetadata: {name: r, owner: t}\nspec:\n  contract: a\n  accepts: \">=1\"\n  via: {kafka: {group: r}}\n";
+    let with_reader = [team(ask), contract("a", ""), reader.to_owned()];
+    check(&set, &topics, &with_reader, &none, &["+r", "?t reader 0/1"]);
     let raised = [team("topic: 5, breaking: 2, reader: 1")];
     let stays = "(in force and not among these documents, stays: `a`)";
     check(&set, &topics, &raised, &none, &["~t", stays]);

@@ -14,6 +14,8 @@ pub(crate) struct Setting {
     pub(crate) setting: String,
     pub(crate) from: String,
     pub(crate) to: String,
+    /// The same for people, `retention.ms 7d -> 1d`.
+    pub(crate) about: String,
 }
 
 /// How a topic differs from what its contract wants.
@@ -44,7 +46,9 @@ pub(crate) fn differences(wanted: &TopicSpec, topic: &Topic, bounds: &Bounds) ->
         } else {
             &mut found.narrow
         };
+        let (was, is) = (shown(setting, &from), shown(setting, to));
         list.push(Setting {
+            about: format!("{setting} {was} -> {is}"),
             setting: setting.clone(),
             from,
             to: to.clone(),
@@ -59,6 +63,49 @@ fn amount(setting: &str, value: &str) -> i64 {
         Ok(-1) if setting.starts_with("retention.") => i64::MAX,
         Ok(amount) => amount,
         Err(_) => i64::MAX,
+    }
+}
+
+/// Says what a topic is made as, for people.
+pub(crate) fn described(topic: &TopicSpec) -> String {
+    let value = |setting: &str| {
+        let value = topic.config.get(setting).map(String::as_str);
+        shown(setting, value.unwrap_or_default())
+    };
+    let partitions = match topic.partitions.unwrap_or(1) {
+        1 => "1 partition".to_owned(),
+        count => format!("{count} partitions"),
+    };
+    format!(
+        "{partitions}, keeps events {}, messages up to {}",
+        value("retention.ms"),
+        value("max.message.bytes")
+    )
+}
+
+/// Writes a value of a setting with the largest unit that it is a whole number of.
+fn shown(setting: &str, value: &str) -> String {
+    const TIMES: [(&str, i64); 4] = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ];
+    const SIZES: [(&str, i64); 2] = [("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let Ok(number) = value.parse::<i64>() else {
+        return value.to_owned();
+    };
+    let (units, least): (&[(&str, i64)], &str) = match setting {
+        "retention.ms" if number == -1 => return "for ever".to_owned(),
+        "retention.bytes" if number == -1 => return "all".to_owned(),
+        "retention.ms" => (&TIMES, "ms"),
+        "max.message.bytes" | "retention.bytes" => (&SIZES, "B"),
+        _ => return value.to_owned(),
+    };
+    let fits = |(_, size): &&(&str, i64)| number != 0 && number % size == 0;
+    match units.iter().find(fits) {
+        Some((unit, size)) => format!("{}{unit}", number / size),
+        None => format!("{number}{least}"),
     }
 }
 
@@ -144,6 +191,11 @@ mod tests {
                 setting: (*setting).to_owned(),
                 from: (*from).to_owned(),
                 to: (*to).to_owned(),
+                about: format!(
+                    "{setting} {} -> {}",
+                    shown(setting, from),
+                    shown(setting, to)
+                ),
             })
             .collect()
         };
@@ -194,6 +246,24 @@ mod tests {
             &[],
             &[("retention.ms", "?", "5")],
         );
+    }
+
+    #[test]
+    fn a_setting_has_the_largest_unit_it_is_whole_in() {
+        for (setting, value, expected) in [
+            ("retention.ms", "-1", "for ever"),
+            ("retention.ms", "604800000", "7d"),
+            ("retention.ms", "5400000", "90m"),
+            ("retention.ms", "1500", "1500ms"),
+            ("retention.ms", "0", "0ms"),
+            ("retention.bytes", "-1", "all"),
+            ("max.message.bytes", "1114112", "1088KiB"),
+            ("max.message.bytes", "1048588", "1048588B"),
+            ("flush.ms", "1000", "1000"),
+            ("retention.ms", "soon", "soon"),
+        ] {
+            assert_eq!(shown(setting, value), expected, "{setting}={value}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use tidegate_event_log::{Log, MemoryLog, Topic, TopicConfig, TopicSpec};
 use tidegate_gateway::ContractSource;
 
 use crate::harness::{
-    Answer, Break, Running, contracts, start, start_again_from_log, start_from, start_from_log,
+    Answer, Break, Fault, Running, contracts, start, start_again_from_log, start_from,
+    start_from_log,
 };
 
 const PLANS: &str = "/v1/contract-plans";
@@ -408,6 +409,62 @@ async fn a_folder_widens_topics_at_start_and_narrows_none() {
         (meters.partitions, &*meters.config["retention.ms"]),
         (5, "-1")
     );
+}
+
+#[tokio::test]
+async fn two_gateways_on_one_log_never_both_win_a_generation() {
+    let one = start_from_log().await;
+    let two = start_again_from_log(one.log.clone(), one.clock.clone()).await;
+    let body = |name: String| upload(&[team(""), contract(&name, "1.0.0", "")], SCHEMA);
+    let mut names = BTreeMap::new();
+    for round in 0..8 {
+        let bodies = [body(format!("a{round}")), body(format!("b{round}"))];
+        let answers = tokio::join!(send(&one, SETS, &bodies[0]), send(&two, SETS, &bodies[1]));
+        for (answer, name) in [(answers.0, "a"), (answers.1, "b")] {
+            match answer.status {
+                200 => drop(names.insert(format!("{name}{round}"), "1.0.0".to_owned())),
+                _ => drop(answer.problem("plan-changed", 409)),
+            }
+        }
+    }
+    // Each sees what the other did once it looks, and nothing that was answered is lost.
+    for gateway in [&one, &two] {
+        let plan = send(gateway, PLANS, &upload(&[team("")], SCHEMA))
+            .await
+            .json;
+        assert_eq!(plan["changes"], false, "{plan:#}");
+        assert_eq!(in_force(gateway).await, names);
+        let sets = gateway.get(SETS).await.json;
+        let sets = sets["sets"].as_array().unwrap();
+        assert_eq!(sets.len(), names.len(), "a generation each");
+    }
+    assert!(names.len() >= 8, "{names:?}");
+}
+
+#[tokio::test]
+async fn a_set_that_turns_up_late_is_in_force_with_the_next_look() {
+    let gateway = start_from_log().await;
+    for version in ["1.0.0", "2.0.0"] {
+        apply(
+            &gateway,
+            &upload(&[team(""), contract("a", version, "")], SCHEMA),
+        )
+        .await;
+    }
+    // All texts are there, so the set is all that is written.
+    let back = json!({"rollback": {"name": "a", "version": "1.0.0"}});
+    gateway.log.set(Fault::StoresLate);
+    let answer = send(&gateway, SETS, &back).await;
+    answer.problem("contracts-in-doubt", 503);
+    assert_eq!(in_force(&gateway).await, set([("a", "2.0.0")]));
+    gateway.log.landed.notified().await;
+    gateway.log.set(Fault::None);
+    let plan = send(&gateway, PLANS, &back).await.json;
+    assert_eq!(
+        (&plan["generation"], &plan["changes"]),
+        (&json!(3), &json!(false))
+    );
+    assert_eq!(in_force(&gateway).await, set([("a", "1.0.0")]));
 }
 
 /// The second of two states: a topic more, a wider one, a document replaced and one more.

@@ -55,9 +55,9 @@ struct Applying {
     /// Apply only if the plan is this one.
     #[arg(long, value_name = "PLAN")]
     plan: Option<String>,
-    /// Who applies; declared, as there is no identity yet.
-    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "")]
-    by: String,
+    /// Who applies, `$USER` if nobody is named; declared, as there is no identity yet.
+    #[arg(long = "as", value_name = "NAME")]
+    by: Option<String>,
 }
 
 /// Put contracts in force.
@@ -152,7 +152,8 @@ impl Apply {
 
 impl Applying {
     async fn apply(self, ui: &Ui, client: &Client, mut body: Value) -> Result<(), Failure> {
-        body["by"] = json!(self.by);
+        let by = self.by.or_else(|| std::env::var("USER").ok());
+        body["by"] = json!(by.unwrap_or_default());
         if let Some(plan) = self.plan {
             body["plan"] = json!(plan);
         }
@@ -184,7 +185,7 @@ impl Rollback {
     /// Applies the earlier version, or prints what that would do.
     ///
     /// # Errors
-    /// `NotFound` if no set had it; the gateway's.
+    /// `Usage`; `Refused` if no set had it, and the gateway's others.
     pub(super) async fn run(self, ui: &Ui) -> Result<(), Failure> {
         let Some((name, version)) = self.target.rsplit_once('@') else {
             let message = format!("`{}` is not of the form NAME@VERSION", self.target);

@@ -2,15 +2,6 @@
 
 use serde_json::Value;
 
-/// Units of a setting, largest first.
-const TIMES: [(&str, i64); 4] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-];
-const SIZES: [(&str, i64); 2] = [("MiB", 1 << 20), ("KiB", 1 << 10)];
-
 /// Names longer than this stand out of their column.
 const MAX_WIDTH: usize = 40;
 
@@ -77,19 +68,7 @@ pub(super) fn text(plan: &Value) -> String {
 fn action_line(action: &Value) -> (char, &'static str, String, String) {
     let topic = || word(action, "topic").to_owned();
     match word(action, "do") {
-        "create-topic" => {
-            let settings = &action["settings"];
-            let partitions = match action["partitions"].as_i64() {
-                Some(1) => "1 partition".to_owned(),
-                count => format!("{} partitions", count.unwrap_or(0)),
-            };
-            let about = format!(
-                "{partitions}, keeps events {}, messages up to {}",
-                value("retention.ms", word(settings, "retention.ms")),
-                value("max.message.bytes", word(settings, "max.message.bytes")),
-            );
-            ('+', "topic", topic(), about)
-        }
+        "create-topic" => ('+', "topic", topic(), word(action, "about").to_owned()),
         "adopt-topic" => {
             let about = format!("is there, and comes under {}", word(action, "contract"));
             ('=', "topic", topic(), about)
@@ -142,12 +121,11 @@ fn place(action: &Value) -> String {
 }
 
 fn settings(action: &Value) -> String {
-    let settings = list(&action["settings"]).iter().map(|it| {
-        let name = word(it, "setting");
-        let (from, to) = (value(name, word(it, "from")), value(name, word(it, "to")));
-        format!("{name} {from} -> {to}")
-    });
-    settings.collect::<Vec<_>>().join(", ")
+    let settings = list(&action["settings"]).iter();
+    settings
+        .map(|it| word(it, "about"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn finding_line(finding: &Value) -> String {
@@ -166,52 +144,10 @@ fn finding_line(finding: &Value) -> String {
     line
 }
 
-/// Writes a value of a topic's setting with the largest unit that it is a whole number of.
-fn value(setting: &str, text: &str) -> String {
-    let Ok(number) = text.parse::<i64>() else {
-        return text.to_owned();
-    };
-    let (units, least): (&[_], &str) = match setting {
-        "retention.ms" if number == -1 => return "for ever".to_owned(),
-        "retention.bytes" if number == -1 => return "all".to_owned(),
-        "retention.ms" => (&TIMES, "ms"),
-        "max.message.bytes" | "retention.bytes" => (&SIZES, "B"),
-        _ => return text.to_owned(),
-    };
-    let fits = |(_, size): &&(&str, i64)| number != 0 && number % size == 0;
-    match units.iter().find(fits) {
-        Some((unit, size)) => format!("{}{unit}", number / size),
-        None => format!("{number}{least}"),
-    }
-}
-
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn word<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name].as_str().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_setting_has_the_largest_unit_it_is_whole_in() {
-        for (setting, text, expected) in [
-            ("retention.ms", "-1", "for ever"),
-            ("retention.ms", "604800000", "7d"),
-            ("retention.ms", "5400000", "90m"),
-            ("retention.ms", "1500", "1500ms"),
-            ("retention.ms", "0", "0ms"),
-            ("retention.bytes", "-1", "all"),
-            ("max.message.bytes", "1114112", "1088KiB"),
-            ("max.message.bytes", "1048588", "1048588B"),
-            ("flush.ms", "1000", "1000"),
-            ("retention.ms", "soon", "soon"),
-        ] {
-            assert_eq!(value(setting, text), expected, "{setting}={text}");
-        }
-    }
 }
