@@ -121,8 +121,10 @@ impl Gateway {
         let started_ms = clock.now_ms();
         create_topic(&*log, registry::store::topic_spec()).await?;
         let registry = Store::open(Arc::clone(&log)).await;
-        create_topic(&*log, contracts::store::topic_spec()).await?;
         let is_folder = matches!(contracts, ContractSource::Folder(_));
+        if !is_folder {
+            create_topic(&*log, contracts::store::topic_spec()).await?;
+        }
         let contracts = Room::open(&log, contracts).await;
         let contracts = contracts.map_err(|error| StartError::Contracts(Box::new(error)))?;
         let gateway = Arc::new(Self {

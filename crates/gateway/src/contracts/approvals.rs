@@ -11,7 +11,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use tidegate_contract::{Contracts, Team};
 
-use super::plan::{Action, CONSUMER_CONTRACT};
+use super::action::Action;
+use super::plan::CONSUMER_CONTRACT;
 
 /// The approvals that a plan needs of one team for one reason.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]

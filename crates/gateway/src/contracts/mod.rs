@@ -6,8 +6,10 @@
 //! the middle, the earlier set is in force, and applying again goes on. It leaves what a contract means
 //! to `tidegate_contract`, and traffic to `ingress`, which is handed a new set as a whole.
 
+mod action;
 mod apply;
 mod approvals;
+mod folder;
 mod plan;
 mod record;
 pub(crate) mod routes;

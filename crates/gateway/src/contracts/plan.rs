@@ -8,16 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use tidegate_contract::diff::{self, Change, Severity};
+use serde::Deserialize;
+use tidegate_contract::diff;
 use tidegate_contract::load::{Diagnostics, Piece, pieces};
 use tidegate_contract::{Contracts, EventContract, lint};
-use tidegate_event_log::{Bounds, Topic, TopicSpec};
+use tidegate_event_log::{Bounds, Topic};
 
-use super::approvals::{self, Approvals};
+use super::action::{Action, Entry, Finding, Plan, Refusal, id_of};
+use super::approvals;
 use super::record::{Document, Set, hash_of};
 use super::store::{Folded, MAX_TEXT_BYTES};
-use super::topics::{Setting, beyond, described, differences, growth_breaks};
+use super::topics::{beyond, differences, growth_breaks};
 use crate::ingress::lane::topic_spec;
 
 /// The kind of documents that govern topics.
@@ -56,104 +57,6 @@ pub(crate) struct Current {
 pub(crate) struct World {
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) bounds: Bounds,
-}
-
-/// Something that has to be done.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
-pub(crate) enum Action {
-    CreateTopic {
-        topic: String,
-        contract: String,
-        partitions: i32,
-        settings: BTreeMap<String, String>,
-        /// The same for people.
-        about: String,
-    },
-    /// One that is there comes under a contract.
-    AdoptTopic {
-        topic: String,
-        contract: String,
-    },
-    GrowTopic {
-        topic: String,
-        contract: String,
-        from: i32,
-        to: i32,
-    },
-    WidenTopic {
-        topic: String,
-        contract: String,
-        settings: Vec<Setting>,
-    },
-    PutDocument(Entry),
-    ReplaceDocument(Entry),
-    RemoveDocument(Entry),
-    NarrowTopic {
-        topic: String,
-        contract: String,
-        settings: Vec<Setting>,
-    },
-    DeleteTopic {
-        topic: String,
-        contract: String,
-    },
-}
-
-/// A document as an action has it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Entry {
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    pub(crate) version: String,
-    /// The version in force, if it is another.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) from: Option<String>,
-    pub(crate) file: String,
-    pub(crate) line: u32,
-    /// The hash over its text and its schemas.
-    content: String,
-    /// What the change means.
-    pub(crate) findings: Vec<Finding>,
-}
-
-/// What a change means, as `contract diff` says it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Finding {
-    pub(crate) severity: &'static str,
-    pub(crate) rule: &'static str,
-    pub(crate) message: String,
-    pub(crate) hint: Option<String>,
-    pub(crate) file: String,
-    pub(crate) line: u32,
-    pub(crate) column: u32,
-}
-
-/// Why a plan cannot be applied.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Refusal {
-    /// A document or a topic.
-    pub(crate) about: String,
-    pub(crate) message: String,
-    pub(crate) hint: String,
-}
-
-/// What has to be done, and whether it may be.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Plan {
-    pub(crate) id: String,
-    /// The generation it starts from.
-    pub(crate) generation: u64,
-    /// Whether there is anything to do.
-    pub(crate) changes: bool,
-    pub(crate) add: usize,
-    pub(crate) change: usize,
-    pub(crate) remove: usize,
-    pub(crate) actions: Vec<Action>,
-    pub(crate) refusals: Vec<Refusal>,
-    pub(crate) approvals: Vec<Approvals>,
-    /// What stays as it is though somebody may expect otherwise.
-    pub(crate) notes: Vec<String>,
 }
 
 /// A plan and the set that it leads to.
@@ -310,7 +213,7 @@ impl<'a> Drafting<'a> {
         if !changed.is_empty() {
             for change in diff::diff(&self.current.contracts, contracts) {
                 let list = findings.entry(change.contract.clone()).or_default();
-                list.push(finding(change));
+                list.push(change.into());
             }
         }
         let version = |piece: &Piece, of: &Contracts| effective_version(piece, of);
@@ -347,7 +250,7 @@ impl<'a> Drafting<'a> {
             return self.refuse(name, why, "lower it in the contract");
         }
         let Some(topic) = self.world.topics.get(&wanted.name) else {
-            self.before.push(created(contract, wanted));
+            self.before.push(Action::create_topic(contract, wanted));
             return;
         };
         if topic.internal {
@@ -510,7 +413,7 @@ impl<'a> Drafting<'a> {
             notes,
             ..
         } = self;
-        before.sort_by_key(order);
+        before.sort_by_key(Action::order);
         let actions: Vec<Action> = [before, of_documents, after].concat();
         let count = |sign| actions.iter().filter(|it| it.sign() == sign).count();
         let (add, change, remove) = (count('+'), count('~'), count('-'));
@@ -540,30 +443,6 @@ impl<'a> Drafting<'a> {
             pieces,
             documents,
         }
-    }
-}
-
-impl Action {
-    /// Returns how the action is counted and shown.
-    pub(crate) fn sign(&self) -> char {
-        match self {
-            Self::CreateTopic { .. } | Self::PutDocument(_) => '+',
-            Self::AdoptTopic { .. } => '=',
-            Self::GrowTopic { .. }
-            | Self::WidenTopic { .. }
-            | Self::ReplaceDocument(_)
-            | Self::NarrowTopic { .. } => '~',
-            Self::RemoveDocument(_) | Self::DeleteTopic { .. } => '-',
-        }
-    }
-}
-
-/// New topics first, then what changes of the others.
-fn order(action: &Action) -> u8 {
-    match action {
-        Action::CreateTopic { .. } => 0,
-        Action::AdoptTopic { .. } => 1,
-        _ => 2,
     }
 }
 
@@ -608,29 +487,6 @@ fn kept(names: &[&str]) -> String {
     )
 }
 
-fn created(contract: &EventContract, wanted: TopicSpec) -> Action {
-    Action::CreateTopic {
-        about: described(&wanted),
-        topic: wanted.name,
-        contract: contract.name.clone(),
-        partitions: wanted.partitions.unwrap_or(1),
-        settings: wanted.config,
-    }
-}
-
-fn finding(change: Change) -> Finding {
-    let found = change.finding;
-    Finding {
-        severity: change.severity.as_str(),
-        rule: change.rule,
-        message: found.message,
-        hint: found.hint.filter(|_| change.severity != Severity::Safe),
-        file: found.file,
-        line: found.line,
-        column: found.column,
-    }
-}
-
 fn effective_version(piece: &Piece, contracts: &Contracts) -> String {
     let contract = contracts.by_name(&piece.name);
     match contract.filter(|_| piece.kind == EVENT_CONTRACT) {
@@ -660,12 +516,4 @@ fn records(target: &[Piece], contracts: &Contracts) -> Vec<Document> {
         }
     };
     target.iter().map(record).collect()
-}
-
-/// An id that another plan does not have: of what it does, and what it starts from.
-fn id_of(generation: u64, actions: &[Action]) -> String {
-    let what = serde_json::to_vec(&(generation, actions)).expect("strings, numbers and lists only");
-    let mut id = blake3::hash(&what).to_hex().to_string();
-    id.truncate(32);
-    id
 }

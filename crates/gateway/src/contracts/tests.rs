@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tidegate_contract::load::{self, Texts};
 use tidegate_event_log::{Bounds, Topic, TopicConfig};
 
-use super::plan::{Action, Current, Options, Plan, Planned, World, plan};
+use super::action::{Action, Plan};
+use super::plan::{Current, Options, Planned, World, plan};
 use super::record::{Set, text_record};
 use super::store::Folded;
 

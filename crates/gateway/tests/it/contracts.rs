@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tidegate_event_log::{Log, MemoryLog, Topic, TopicConfig, TopicSpec};
 use tidegate_gateway::ContractSource;
 
+use crate::faults::{Break, Fault};
 use crate::harness::{
-    Answer, Break, Fault, Running, contracts, start, start_again_from_log, start_from,
-    start_from_log,
+    Answer, Running, contracts, start, start_again_from_log, start_from, start_from_log,
 };
 
 const PLANS: &str = "/v1/contract-plans";

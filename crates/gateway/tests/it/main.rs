@@ -10,6 +10,7 @@ mod batches;
 mod contracts;
 mod deadlines;
 mod events;
+mod faults;
 mod harness;
 mod quarantine;
 mod reads;
