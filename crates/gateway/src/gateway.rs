@@ -195,7 +195,10 @@ impl Gateway {
     }
 
     /// Registers the schemas of contracts that have a subject and are in force.
-    pub(crate) async fn register_schemas(&self, contracts: &Contracts) -> Result<Schemas, StartError> {
+    pub(crate) async fn register_schemas(
+        &self,
+        contracts: &Contracts,
+    ) -> Result<Schemas, StartError> {
         let mut schemas = Schemas::new();
         for contract in contracts {
             let Some(subject) = &contract.schema.subject else {

@@ -38,6 +38,12 @@ pub(crate) enum Action {
         contract: String,
         settings: Vec<Setting>,
     },
+    /// The schema of a contract gets a version of its subject.
+    RegisterSchema {
+        subject: String,
+        contract: String,
+        version: i32,
+    },
     PutDocument(Entry),
     ReplaceDocument(Entry),
     RemoveDocument(Entry),
@@ -112,7 +118,7 @@ impl Action {
     /// Returns how the action is counted and shown.
     pub(crate) fn sign(&self) -> char {
         match self {
-            Self::CreateTopic { .. } | Self::PutDocument(_) => '+',
+            Self::CreateTopic { .. } | Self::RegisterSchema { .. } | Self::PutDocument(_) => '+',
             Self::AdoptTopic { .. } => '=',
             Self::GrowTopic { .. }
             | Self::WidenTopic { .. }
@@ -122,11 +128,12 @@ impl Action {
         }
     }
 
-    /// New topics first, then those that are taken over, then what changes of the others.
+    /// New topics first, then those that are taken over, what changes of the others, then schemas.
     pub(super) fn order(&self) -> u8 {
         match self {
             Self::CreateTopic { .. } => 0,
             Self::AdoptTopic { .. } => 1,
+            Self::RegisterSchema { .. } => 3,
             _ => 2,
         }
     }

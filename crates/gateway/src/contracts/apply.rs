@@ -21,6 +21,7 @@ use super::store::{MAX_APPROVALS, Store, StoreError};
 use super::topics::set;
 use super::{Unreadable, documents, read_back};
 use crate::Gateway;
+use crate::gateway::StartError;
 use crate::problem::{Fault, Kind, Problem};
 
 /// Topics that are made at the same time.
@@ -123,6 +124,9 @@ impl Gateway {
             });
         }
         let partitions = self.make_room(&planned.plan.actions, deadline).await?;
+        let schemas = self.register_schemas(&planned.contracts);
+        let schemas = timeout_at(deadline, schemas).await.map_err(|_| late())?;
+        let schemas = schemas.map_err(not_registered)?;
         if planned.commits {
             generation += 1;
             let approved = planned.plan.approvals.iter();
@@ -147,7 +151,7 @@ impl Gateway {
                 contracts: Arc::clone(&planned.contracts),
             }));
         }
-        self.put_in_force(&planned.contracts, &partitions);
+        self.put_in_force(&planned.contracts, &partitions, &schemas);
         self.take_away(&planned.plan.actions, generation, deadline)
             .await?;
         Ok(Applied {
@@ -228,6 +232,7 @@ impl Gateway {
         Ok(World {
             topics: topics.into_iter().map(|it| (it.name.clone(), it)).collect(),
             bounds: self.log.bounds().await?,
+            registry: self.registry.table(),
         })
     }
 
@@ -450,6 +455,22 @@ fn topic_problem(topic: &str, error: &LogError) -> Problem {
             Problem::new(Kind::PlanRefused, detail)
         }
         _ => unavailable(error),
+    }
+}
+
+fn not_registered(error: StartError) -> Problem {
+    tracing::warn!(error = %error, "a schema was not registered");
+    match error {
+        StartError::Schema {
+            contract, subject, ..
+        } => {
+            let detail = format!(
+                "the schema of `{contract}` was not registered under `{subject}`: plan again; the \
+                 contracts in force are as before"
+            );
+            Problem::new(Kind::PlanChanged, detail)
+        }
+        _ => late(),
     }
 }
 

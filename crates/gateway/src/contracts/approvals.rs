@@ -135,7 +135,10 @@ pub(crate) fn needed(
                     ask(&mut std::iter::once(entry.name.clone()), Concern::Breaking);
                 }
             }
-            Action::AdoptTopic { .. } | Action::WidenTopic { .. } | Action::NarrowTopic { .. } => {}
+            Action::RegisterSchema { .. }
+            | Action::AdoptTopic { .. }
+            | Action::WidenTopic { .. }
+            | Action::NarrowTopic { .. } => {}
         }
     }
     let concerned = concerned.into_iter();

@@ -20,6 +20,7 @@ use super::record::{Document, Set, hash_of};
 use super::store::{Folded, MAX_TEXT_BYTES};
 use super::topics::{beyond, differences, growth_breaks};
 use crate::ingress::lane::topic_spec;
+use crate::registry::{Table, subject};
 
 /// The kind of documents that govern topics.
 const EVENT_CONTRACT: &str = "EventContract";
@@ -57,6 +58,7 @@ pub(crate) struct Current {
 pub(crate) struct World {
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) bounds: Bounds,
+    pub(crate) registry: Arc<Table>,
 }
 
 /// A plan and the set that it leads to.
@@ -90,6 +92,7 @@ pub(crate) fn plan(
         after: Vec::new(),
         refusals: Vec::new(),
         notes: Vec::new(),
+        registry: None,
     };
     let puts = drafting.selected(wanted);
     let (target, documents) = drafting.target(&puts);
@@ -111,6 +114,7 @@ pub(crate) fn plan(
         }
         if let Some(contract) = contracts.by_name(&piece.name) {
             drafting.topic(contract);
+            drafting.schema(contract);
         }
     }
     drafting.deletions(&contracts);
@@ -134,6 +138,8 @@ struct Drafting<'a> {
     after: Vec<Action>,
     refusals: Vec<Refusal>,
     notes: Vec<String>,
+    /// The registry as the plan would leave it.
+    registry: Option<Table>,
 }
 
 impl<'a> Drafting<'a> {
@@ -321,6 +327,32 @@ impl<'a> Drafting<'a> {
             from,
             to,
         });
+    }
+
+    /// Tries what the registry says to the schema, if the contract has a subject there.
+    fn schema(&mut self, contract: &EventContract) {
+        let Some(subject) = &contract.schema.subject else {
+            return;
+        };
+        if !contract.lifecycle.accepts_events() {
+            return;
+        }
+        let there = &self.world.registry;
+        let registry = self.registry.get_or_insert_with(|| Table::clone(there));
+        match subject::preview(registry, contract, subject) {
+            Ok(None) => {}
+            Ok(Some(version)) => self.before.push(Action::RegisterSchema {
+                subject: subject.clone(),
+                contract: contract.name.clone(),
+                version,
+            }),
+            Err(problem) => {
+                let message =
+                    format!("the registry refuses the schema under `{subject}`: {problem}");
+                let hint = "mend it, or change the compatibility that the registry asks there";
+                self.refuse(&contract.name, message, hint);
+            }
+        }
     }
 
     fn deletions(&mut self, contracts: &Contracts) {

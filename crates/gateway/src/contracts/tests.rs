@@ -130,6 +130,7 @@ fn drafted(
             .map(|it| (it.name.clone(), it.clone()))
             .collect(),
         bounds: bounds(),
+        registry: Arc::default(),
     };
     let planned = plan(current, folded, &world, &wanted, options);
     planned.unwrap_or_else(|found| panic!("{found}"))
@@ -155,6 +156,9 @@ fn lines(plan: &Plan) -> Vec<String> {
             Action::CreateTopic {
                 topic, partitions, ..
             } => format!("{sign}topic {topic} {partitions}"),
+            Action::RegisterSchema {
+                subject, version, ..
+            } => format!("{sign}schema {subject} {version}"),
             Action::AdoptTopic { topic, .. } => format!("{sign}topic {topic}"),
             Action::GrowTopic {
                 topic, from, to, ..
@@ -430,6 +434,55 @@ fn partitions_grow_where_no_order_breaks() {
 }
 
 #[test]
+fn schemas_are_tried_in_the_registry_before_anything_is_done() {
+    let set = [team("")];
+    let none = Options::default();
+    let with = |name: &str, file: &str| {
+        contract(name, "").replace("a.json", &format!("{file}, subject: s"))
+    };
+    let topics = [plain("a"), plain("b")];
+    let one = [team(""), with("a", "a.json")];
+    check(
+        &set,
+        &topics,
+        &one,
+        &none,
+        &["=topic a", "+schema s 1", "+a contract-added"],
+    );
+    // Two of one subject: the second is judged by what the first leaves.
+    let same = [team(""), with("a", "a.json"), with("b", "a.json")];
+    let planned = check(
+        &set,
+        &topics,
+        &same,
+        &none,
+        &[
+            "=topic a",
+            "=topic b",
+            "+schema s 1",
+            "+a contract-added",
+            "+b contract-added",
+        ],
+    );
+    assert_eq!(planned.plan.add, 3);
+    let other = [team(""), with("a", "a.json"), with("b", "b.json")];
+    check(
+        &set,
+        &topics,
+        &other,
+        &none,
+        &[
+            "=topic a",
+            "=topic b",
+            "+schema s 1",
+            "+a contract-added",
+            "+b contract-added",
+            "!b",
+        ],
+    );
+}
+
+#[test]
 fn what_no_log_takes_is_refused_before_anything_is_done() {
     let set = [team("")];
     let none = Options::default();
@@ -474,6 +527,7 @@ fn a_set_that_does_not_hold_together_is_no_plan() {
     let world = World {
         topics: BTreeMap::new(),
         bounds: bounds(),
+        registry: Arc::default(),
     };
     let told = |documents: &[String], options: &Options| {
         let wanted = load::split(&texts(documents)).unwrap();

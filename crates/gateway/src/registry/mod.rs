@@ -25,6 +25,7 @@ pub(crate) mod subject;
 mod table;
 
 pub(crate) use register::Registered;
+pub(crate) use table::Table;
 
 /// The media type of all that the door says, unless the caller asks for another.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";

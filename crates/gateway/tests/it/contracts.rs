@@ -467,6 +467,48 @@ async fn a_set_that_turns_up_late_is_in_force_with_the_next_look() {
     assert_eq!(in_force(&gateway).await, set([("a", "1.0.0")]));
 }
 
+#[tokio::test]
+async fn a_subject_gets_its_schema_before_the_contract_is_in_force() {
+    let gateway = start_from_log().await;
+    let with_subject =
+        |name: &str| contract(name, "1.0.0", "").replace("s.json}", "s.json, subject: shop-value}");
+    let first = upload(&[team(""), with_subject("a")], SCHEMA);
+    let plan = send(&gateway, PLANS, &first).await.json;
+    let schema = &plan["actions"][1];
+    assert_eq!(
+        (&schema["do"], &schema["subject"], &schema["version"]),
+        (&json!("register-schema"), &json!("shop-value"), &json!(1)),
+        "{plan:#}"
+    );
+    let versions = async || {
+        let url = format!("http://{}/subjects/shop-value/versions", gateway.registry);
+        let answer = gateway.client.get(url).send().await.unwrap();
+        answer.json::<Value>().await.unwrap()
+    };
+    assert_eq!(
+        versions().await["error_code"],
+        40401,
+        "a plan registers nothing"
+    );
+    apply(&gateway, &first).await;
+    assert_eq!(versions().await, json!([1]));
+    assert_eq!(apply(&gateway, &first).await["applied"], false);
+    // What the registry refuses is told in the plan, and nothing is made.
+    let breaking = upload(
+        &[team(""), with_subject("a"), contract("b", "1.0.0", "")],
+        OTHER,
+    );
+    let refused = send(&gateway, SETS, &breaking).await;
+    refused.problem("plan-refused", 409);
+    let why = refused.json["errors"][0]["detail"].as_str().unwrap();
+    assert!(
+        why.contains("refuses the schema under `shop-value`"),
+        "{why}"
+    );
+    assert_eq!(versions().await, json!([1]));
+    assert!(!topics(gateway.real_log()).await.contains_key("b"));
+}
+
 /// The second of two states: a topic more, a wider one, a document replaced and one more.
 fn second() -> Value {
     let documents = [

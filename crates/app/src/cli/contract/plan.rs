@@ -69,6 +69,11 @@ fn action_line(action: &Value) -> (char, &'static str, String, String) {
     let topic = || word(action, "topic").to_owned();
     match word(action, "do") {
         "create-topic" => ('+', "topic", topic(), word(action, "about").to_owned()),
+        "register-schema" => {
+            let (version, contract) = (&action["version"], word(action, "contract"));
+            let about = format!("version {version}, of {contract}");
+            ('+', "schema", word(action, "subject").to_owned(), about)
+        }
         "adopt-topic" => {
             let about = format!("is there, and comes under {}", word(action, "contract"));
             ('=', "topic", topic(), about)
