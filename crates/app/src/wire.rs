@@ -19,7 +19,8 @@ use tidegate_broker::{Broker, OpenError, Options, net, settings};
 use tidegate_contract::record::Incoming;
 use tidegate_contract::{Contracts, load};
 use tidegate_gateway::{
-    Gateway, Parts, RandomIds, Source, SystemClock, serve_http, serve_ops, serve_registry,
+    ContractSource, Gateway, Parts, RandomIds, Source, SystemClock, serve_http, serve_ops,
+    serve_registry,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -76,15 +77,16 @@ struct Door {
     serving: Option<JoinHandle<std::io::Result<()>>>,
 }
 
-/// Reads the contracts that are to be in force; none without a folder.
+/// Reads the contracts that are to be in force; nothing without a folder, as the log has them then.
 ///
 /// # Errors
 /// All that is wrong in them.
-pub(crate) fn contracts(config: &Config) -> Result<Contracts, Failure> {
+pub(crate) fn contracts(config: &Config) -> Result<Option<Contracts>, Failure> {
     let Some(folder) = &config.contracts else {
-        return Ok(Contracts::default());
+        return Ok(None);
     };
     load::folder(folder)
+        .map(Some)
         .map_err(|found| Failure::of_findings(Exit::Failed, found.iter().cloned().collect()))
 }
 
@@ -112,7 +114,7 @@ impl Running {
     /// # Errors
     /// Contracts, addresses, the data directory, or a secret; nothing runs then.
     pub(crate) async fn start(config: &Config) -> Result<Self, Failure> {
-        let contracts = contracts(config)?;
+        let contracts = contracts(config)?.map_or(ContractSource::Log, ContractSource::Folder);
         let options = options(config)?;
         let mut gateway_settings = gateway_settings(config)?;
         let (events, http) = bind(config.ingress.listen, "--http").await?;

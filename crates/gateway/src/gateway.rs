@@ -13,6 +13,7 @@ use tidegate_event_log::{Log, LogError, TopicSpec};
 
 use crate::clock::{Clock, Ids};
 use crate::contracts::check::Turn;
+use crate::contracts::{self, ContractSource, Room};
 use crate::ingress::body::Inflight;
 use crate::ingress::lane::{Lane, Lanes, Schemas, topic_spec};
 use crate::ingress::port::RecordRules;
@@ -31,8 +32,8 @@ const READY_WITHIN: Duration = Duration::from_secs(1);
 pub struct Parts {
     /// Where events go.
     pub log: Arc<dyn Log>,
-    /// The contracts in force at first.
-    pub contracts: Contracts,
+    /// Where contracts come from.
+    pub contracts: ContractSource,
     /// Limits, deadlines, sources.
     pub settings: Settings,
     /// The time of day.
@@ -44,8 +45,8 @@ pub struct Parts {
 /// Why a gateway did not start, or did not take new contracts.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A topic that is needed cannot be made.
-    #[error("topic `{topic}` cannot be created")]
+    /// A topic that is needed cannot be made or changed.
+    #[error("topic `{topic}` cannot be created or changed")]
     Topic {
         /// Its name.
         topic: String,
@@ -71,6 +72,11 @@ pub enum StartError {
         /// What the registry says.
         problem: String,
     },
+    /// The contracts cannot be read, or not be used.
+    #[error(
+        "the contracts in topic `_tidegate.contracts` cannot be used\nhint: start with `--contracts DIR` in their place"
+    )]
+    Contracts(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A setting cannot be used.
     #[error("`{0}` is not a header's name")]
     HeaderName(String),
@@ -88,6 +94,7 @@ pub struct Gateway {
     pub(crate) kept_headers: Vec<HeaderName>,
     pub(crate) started_ms: i64,
     pub(crate) registry: Arc<Store>,
+    pub(crate) contracts: Room,
     /// One check of contracts at a time.
     pub(crate) contract_checks: Turn,
     in_force: ArcSwap<Contracts>,
@@ -118,6 +125,12 @@ impl Gateway {
         let started_ms = clock.now_ms();
         create_topic(&*log, registry::store::topic_spec()).await?;
         let registry = Store::open(Arc::clone(&log)).await;
+        let is_folder = matches!(contracts, ContractSource::Folder(_));
+        if !is_folder {
+            create_topic(&*log, contracts::store::topic_spec()).await?;
+        }
+        let contracts = Room::open(&log, contracts).await;
+        let contracts = contracts.map_err(|error| StartError::Contracts(Box::new(error)))?;
         let gateway = Arc::new(Self {
             log,
             settings,
@@ -129,12 +142,17 @@ impl Gateway {
             kept_headers,
             started_ms,
             registry: Arc::new(registry.map_err(StartError::Schemas)?),
+            contracts,
             contract_checks: Turn::default(),
             in_force: ArcSwap::default(),
             lanes: ArcSwap::default(),
             draining: AtomicBool::new(false),
         });
         gateway.create_topic(quarantine::topic_spec()).await?;
+        if is_folder {
+            gateway.widen_topics().await?;
+        }
+        let contracts = gateway.contracts.contracts();
         gateway.replace_contracts(&contracts).await?;
         Ok(gateway)
     }
@@ -160,20 +178,34 @@ impl Gateway {
             partitions = self.partitions().await?;
         }
         let schemas = self.register_schemas(contracts).await?;
-        let lanes = Lanes::new(
-            contracts,
-            &partitions,
-            &self.metrics,
-            &self.registry,
-            &schemas,
-        );
-        self.lanes.store(Arc::new(lanes));
-        self.in_force.store(Arc::new(contracts.clone()));
+        self.put_in_force(contracts, &partitions, &schemas);
         Ok(())
     }
 
+    /// Hands contracts to traffic; their topics are there, with so many partitions, and their schemas
+    /// are registered.
+    pub(crate) fn put_in_force(
+        &self,
+        contracts: &Contracts,
+        partitions: &HashMap<String, i32>,
+        schemas: &Schemas,
+    ) {
+        let lanes = Lanes::new(
+            contracts,
+            partitions,
+            &self.metrics,
+            &self.registry,
+            schemas,
+        );
+        self.lanes.store(Arc::new(lanes));
+        self.in_force.store(Arc::new(contracts.clone()));
+    }
+
     /// Registers the schemas of contracts that have a subject and are in force.
-    async fn register_schemas(&self, contracts: &Contracts) -> Result<Schemas, StartError> {
+    pub(crate) async fn register_schemas(
+        &self,
+        contracts: &Contracts,
+    ) -> Result<Schemas, StartError> {
         let mut schemas = Schemas::new();
         for contract in contracts {
             let Some(subject) = &contract.schema.subject else {

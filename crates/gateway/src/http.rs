@@ -72,6 +72,7 @@ fn api(gateway: Arc<Gateway>) -> Router {
     Router::new()
         .merge(ingress::routes::router())
         .merge(contracts::check::routes::router())
+        .merge(contracts::routes::router())
         .merge(query::routes::router())
         .route("/problems/{slug}", get(get_problem))
         .fallback(not_found)

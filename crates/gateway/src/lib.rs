@@ -8,7 +8,7 @@
 //!
 //! let gateway = Gateway::start(Parts {
 //!     log,
-//!     contracts: tidegate_contract::Contracts::default(),
+//!     contracts: tidegate_gateway::ContractSource::Log,
 //!     settings: Settings::default(),
 //!     clock: Arc::new(SystemClock),
 //!     ids: Arc::new(RandomIds),
@@ -36,6 +36,7 @@ mod server;
 mod settings;
 
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
+pub use contracts::ContractSource;
 pub use gateway::{Gateway, Parts, StartError};
 pub use http::{serve_http, serve_ops, serve_registry};
 pub use ingress::port::RecordRules;

@@ -72,6 +72,14 @@ kinds! {
     MethodNotAllowed "method-not-allowed" 405 "The method is not allowed here";
     /// The request did not arrive in time.
     RequestTimeout "request-timeout" 408 "The request took too long to arrive";
+    /// A folder is the source of contracts.
+    ContractsFromFolder "contracts-from-folder" 409 "The contracts come from a folder";
+    /// The plan is not the one that was seen.
+    PlanChanged "plan-changed" 409 "The plan is out of date";
+    /// The plan would do what it may not.
+    PlanRefused "plan-refused" 409 "The plan is refused";
+    /// Owners have not agreed.
+    ApprovalMissing "approval-missing" 409 "Approvals are missing";
     /// The body is over its limit.
     BodyTooLarge "body-too-large" 413 "The body is too large";
     /// The batch has too many events.
@@ -96,6 +104,8 @@ kinds! {
     LogUnavailable "log-unavailable" 503 "The log is unavailable";
     /// Perhaps stored.
     OutcomeUnknown "outcome-unknown" 503 "It is not known whether the event was stored";
+    /// Perhaps in force.
+    ContractsInDoubt "contracts-in-doubt" 503 "It is not known whether the contracts are in force";
 }
 
 impl Kind {

@@ -16,6 +16,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// From the end of the body to the answer, whatever is slow.
     pub answer_deadline: Duration,
+    /// How long a plan or an apply of contracts may take; it is nobody's event that waits.
+    pub apply_deadline: Duration,
     /// How long running requests may take to end when the gateway is told to stop.
     pub drain_timeout: Duration,
     /// The largest event where no contract says less.
@@ -42,6 +44,7 @@ impl Default for Settings {
             body_timeout: Duration::from_secs(30),
             // The promise is 5 s on the caller's watch; the rest is for the way there and back.
             answer_deadline: Duration::from_millis(4_500),
+            apply_deadline: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
             max_event_bytes: 1024 * 1024,
             max_batch_bytes: 10 * 1024 * 1024,

@@ -14,6 +14,8 @@ use crate::ui::printable;
 
 /// The gateway answers in 5 s whatever is slow; the rest is for the way there and back.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// A plan or an apply of contracts ends within 30 s.
+const LONG_TIMEOUT: Duration = Duration::from_secs(40);
 /// The gateway's largest page has 4 MiB of records, which base64 and headers may double.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// What a path cannot hold.
@@ -35,7 +37,12 @@ const SEGMENT: &AsciiSet = &PATH.add(b'/');
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Server {
     /// The gateway's address.
-    #[arg(long, env = "TIDEGATE_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        visible_alias = "to",
+        env = "TIDEGATE_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     url: String,
 }
 
@@ -128,6 +135,14 @@ impl Client {
             request = request.header(*name, value);
         }
         self.answer(request, Asked::ToTake).await
+    }
+
+    /// Sends a JSON document that takes its time, and waits for what becomes of it.
+    ///
+    /// # Errors
+    /// Those of [`Client::post`].
+    pub(crate) async fn post_long(&self, path: &str, value: &Value) -> Result<Value, Failure> {
+        self.post_within(path, value, LONG_TIMEOUT).await
     }
 
     /// Sends a JSON document that takes its time, and waits so long for what becomes of it.

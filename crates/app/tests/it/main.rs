@@ -5,6 +5,7 @@
     reason = "in a test an unwrap is a claim that holds or fails it"
 )]
 
+mod apply;
 mod architecture;
 mod contracts;
 mod crash;

@@ -25,6 +25,7 @@ pub(crate) mod subject;
 mod table;
 
 pub(crate) use register::Registered;
+pub(crate) use table::Table;
 /// Returns the schema of an id, if one that can be used has it: the one that a record names.
 pub(crate) fn schema_of_id(
     table: &table::Table,

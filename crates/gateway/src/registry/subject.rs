@@ -38,43 +38,98 @@ pub(crate) async fn register(
     contract: &EventContract,
     subject: &str,
 ) -> Result<Registered, String> {
-    let standalone = contract.schema.schema.standalone();
-    let standalone = standalone.map_err(|error| error.to_string())?;
-    let Standalone {
-        format,
-        mut text,
-        declarations,
-        imports,
-        imported,
-    } = standalone;
-    if !declarations.is_empty() {
-        let declarations = declarations.into_iter().enumerate();
-        let declarations = declarations.map(|(at, text)| (at.to_string(), text));
-        let resolved = canonical::avro_resolved(&text, &declarations.collect::<BTreeMap<_, _>>());
-        text = resolved.ok_or("the schema's file is not JSON")?;
-    }
+    let (standalone, text) = text_of(contract)?;
+    let format = standalone.format;
     // Where a file that is imported is registered, as Confluent's serializers do it: under its name.
     let mut known: BTreeMap<String, Reference> = BTreeMap::new();
     for Import {
         name,
         text,
         imports,
-    } in imports
+    } in standalone.imports
     {
         let beside = Name::parse(subject).beside(&name);
         let references = referred(&known, &imports);
-        let registered = change(store, &beside, format, text, references).await;
+        let registered = change(store, &beside, request(format, text, references)).await;
         let registered = registered.map_err(|error| format!("import `{name}`: {error}"))?;
-        let reference = Reference {
-            name: name.clone(),
-            subject: name.clone(),
-            version: registered.value.version,
-        };
-        known.insert(name, reference);
+        known.insert(name.clone(), reference(name, &registered));
     }
-    let references = referred(&known, &imported);
-    let registered = change(store, subject, format, text, references).await;
+    let references = referred(&known, &standalone.imported);
+    let registered = change(store, subject, request(format, text, references)).await;
     registered.map_err(|error| error.to_string())
+}
+
+/// Tries to register the schema of a contract in a table that nobody else sees, and returns the version
+/// that it would get; nothing if it is there.
+///
+/// # Errors
+/// Those of [`register`].
+pub(crate) fn preview(
+    table: &mut Table,
+    contract: &EventContract,
+    subject: &str,
+) -> Result<Option<i32>, String> {
+    let (standalone, text) = text_of(contract)?;
+    let format = standalone.format;
+    let mut known: BTreeMap<String, Reference> = BTreeMap::new();
+    for Import {
+        name,
+        text,
+        imports,
+    } in standalone.imports
+    {
+        let beside = Name::parse(subject).beside(&name);
+        let references = referred(&known, &imports);
+        let tried = try_in(table, &beside, request(format, text, references));
+        let (registered, _) = tried.map_err(|error| format!("import `{name}`: {error}"))?;
+        known.insert(name.clone(), reference(name, &registered));
+    }
+    let references = referred(&known, &standalone.imported);
+    let tried = try_in(table, subject, request(format, text, references));
+    let (registered, is_new) = tried.map_err(|error| error.to_string())?;
+    Ok(is_new.then_some(registered.value.version))
+}
+
+fn try_in(table: &mut Table, subject: &str, asked: Request) -> Result<(Registered, bool), Error> {
+    let subject = table.resolve_alias(subject.to_owned());
+    let (changes, registered) = register::register(table, &subject, asked, false)?;
+    let is_new = !changes.is_empty();
+    for change in changes {
+        table.apply(change, 0).map_err(|_| Error::internal())?;
+    }
+    Ok((registered, is_new))
+}
+
+/// Returns a contract's schema with what it imports, and its text as it is registered.
+fn text_of(contract: &EventContract) -> Result<(Standalone, String), String> {
+    let standalone = contract.schema.schema.standalone();
+    let mut standalone = standalone.map_err(|error| error.to_string())?;
+    let mut text = std::mem::take(&mut standalone.text);
+    let declarations = std::mem::take(&mut standalone.declarations);
+    if !declarations.is_empty() {
+        let declarations = declarations.into_iter().enumerate();
+        let declarations = declarations.map(|(at, text)| (at.to_string(), text));
+        let resolved = canonical::avro_resolved(&text, &declarations.collect::<BTreeMap<_, _>>());
+        text = resolved.ok_or("the schema's file is not JSON")?;
+    }
+    Ok((standalone, text))
+}
+
+fn reference(name: String, registered: &Registered) -> Reference {
+    Reference {
+        subject: name.clone(),
+        name,
+        version: registered.value.version,
+    }
+}
+
+fn request(format: SchemaFormat, text: String, references: Vec<Reference>) -> Request {
+    Request {
+        schema_type: Some(type_of(format).to_owned()),
+        references: (!references.is_empty()).then_some(references),
+        schema: Some(text),
+        ..Request::default()
+    }
 }
 
 fn referred(known: &BTreeMap<String, Reference>, names: &[String]) -> Vec<Reference> {
@@ -82,23 +137,11 @@ fn referred(known: &BTreeMap<String, Reference>, names: &[String]) -> Vec<Refere
     references.cloned().collect()
 }
 
-async fn change(
-    store: &Store,
-    subject: &str,
-    format: SchemaFormat,
-    text: String,
-    references: Vec<Reference>,
-) -> Result<Registered, Error> {
-    let request = Request {
-        schema_type: Some(type_of(format).to_owned()),
-        references: (!references.is_empty()).then_some(references),
-        schema: Some(text),
-        ..Request::default()
-    };
+async fn change(store: &Store, subject: &str, asked: Request) -> Result<Registered, Error> {
     let subject = subject.to_owned();
     let plan = move |table: &Table| {
         let subject = table.resolve_alias(subject.clone());
-        register::register(table, &subject, request.clone(), false)
+        register::register(table, &subject, asked.clone(), false)
     };
     let deadline = Instant::now() + REGISTER_WITHIN;
     store.change("Register", deadline, plan).await

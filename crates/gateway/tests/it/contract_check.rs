@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tidegate_contract::{Contracts, diff, load};
 use tidegate_event_log::{Append, Log as _, Record};
 
-use crate::harness::{Fault, Running, start};
+use crate::faults::Fault;
+use crate::harness::{Running, start};
 
 const TEAM: &str = "apiVersion: contract/v1\nkind: Team\nmetadata: {name: team}\nspec: {pager: \"mailto:team@example.com\"}\n";
 

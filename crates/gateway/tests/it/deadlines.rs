@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_gateway::Settings;
 
-use crate::harness::{Fault, Running, start_with};
+use crate::faults::Fault;
+use crate::harness::{Running, start_with};
 
 async fn quick() -> Running {
     start_with(Settings {

@@ -2,23 +2,22 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tidegate_contract::Contracts;
-use tidegate_event_log::{
-    AlterTopic, Append, Appended, Bounds, Claim, Log, LogError, MemoryLog, Offset, Read,
-    StoredRecord, Topic, TopicSpec, Watermarks,
-};
+use tidegate_event_log::{Log as _, MemoryLog, StoredRecord};
 use tidegate_gateway::{
-    Clock, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http, serve_ops,
-    serve_registry,
+    Clock, ContractSource, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http,
+    serve_ops, serve_registry,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
+
+use crate::faults::FaultyLog;
 
 pub(crate) const STRUCTURED: &str = "application/cloudevents+json";
 pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
@@ -144,166 +143,6 @@ impl Clock for HandClock {
     }
 }
 
-/// What goes wrong in the log.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-pub(crate) enum Fault {
-    None = 0,
-    /// Appends are taken and never answered.
-    StoresAndHangs = 1,
-    /// Nothing is answered, nothing is taken.
-    Hangs = 2,
-    /// Refuses, having stored nothing.
-    NotStored = 3,
-    /// Fails, and nobody knows.
-    InDoubt = 4,
-    /// Appends are taken, stored a while later, and never answered.
-    StoresLate = 5,
-}
-
-/// How much later.
-const LATE: Duration = Duration::from_millis(600);
-
-const FAULTS: [Fault; 6] = [
-    Fault::None,
-    Fault::StoresAndHangs,
-    Fault::Hangs,
-    Fault::NotStored,
-    Fault::InDoubt,
-    Fault::StoresLate,
-];
-
-/// A real log that can be made to fail.
-pub(crate) struct FaultyLog {
-    inner: Arc<MemoryLog>,
-    fault: AtomicU8,
-    /// Told of each append that was late, once it was tried.
-    pub(crate) landed: Arc<Notify>,
-}
-
-impl FaultyLog {
-    pub(crate) fn set(&self, fault: Fault) {
-        self.fault.store(fault as u8, Ordering::Relaxed);
-    }
-
-    async fn fail(&self) -> Result<(), LogError> {
-        match FAULTS[usize::from(self.fault.load(Ordering::Relaxed))] {
-            Fault::None | Fault::StoresAndHangs | Fault::StoresLate => Ok(()),
-            Fault::Hangs => std::future::pending().await,
-            Fault::NotStored => Err(LogError::not_stored("no room")),
-            Fault::InDoubt => Err(LogError::in_doubt("the device is gone")),
-        }
-    }
-}
-
-#[async_trait::async_trait]
-impl Log for FaultyLog {
-    async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, LogError>> {
-        if let Err(error) = self.fail().await {
-            return vec![Err(error); appends.len()];
-        }
-        if self.fault.load(Ordering::Relaxed) == Fault::StoresLate as u8 {
-            let (log, landed) = (Arc::clone(&self.inner), Arc::clone(&self.landed));
-            tokio::spawn(async move {
-                tokio::time::sleep(LATE).await;
-                drop(log.append(appends).await);
-                landed.notify_one();
-            });
-            std::future::pending::<()>().await;
-            return Vec::new();
-        }
-        let answers = self.inner.append(appends).await;
-        if self.fault.load(Ordering::Relaxed) == Fault::StoresAndHangs as u8 {
-            std::future::pending::<()>().await;
-        }
-        answers
-    }
-
-    async fn lookup(&self, claim: &Claim) -> Result<Option<Appended>, LogError> {
-        self.fail().await?;
-        self.inner.lookup(claim).await
-    }
-
-    async fn read(
-        &self,
-        topic: &str,
-        partition: i32,
-        from: Offset,
-        max_bytes: usize,
-    ) -> Result<Read, LogError> {
-        self.fail().await?;
-        self.inner.read(topic, partition, from, max_bytes).await
-    }
-
-    async fn watch(
-        &self,
-        topic: &str,
-        partition: i32,
-        beyond: Offset,
-        at_most: Duration,
-    ) -> Result<Offset, LogError> {
-        self.inner.watch(topic, partition, beyond, at_most).await
-    }
-
-    async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, LogError> {
-        self.fail().await?;
-        self.inner.watermarks(topic, partition).await
-    }
-
-    async fn offset_at(
-        &self,
-        topic: &str,
-        partition: i32,
-        timestamp_ms: i64,
-    ) -> Result<Option<Offset>, LogError> {
-        self.inner.offset_at(topic, partition, timestamp_ms).await
-    }
-
-    async fn topics(&self) -> Result<Vec<Topic>, LogError> {
-        self.fail().await?;
-        self.inner.topics().await
-    }
-
-    async fn bounds(&self) -> Result<Bounds, LogError> {
-        self.fail().await?;
-        self.inner.bounds().await
-    }
-
-    async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {
-        self.inner.create_topic(spec).await
-    }
-
-    async fn alter_topic(&self, name: &str, alter: AlterTopic) -> Result<Topic, LogError> {
-        self.fail().await?;
-        self.inner.alter_topic(name, alter).await
-    }
-
-    async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
-        self.inner.delete_topic(name).await
-    }
-
-    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<Offset>>, LogError> {
-        self.fail().await?;
-        self.inner.committed(group, topic).await
-    }
-
-    async fn commit(
-        &self,
-        group: &str,
-        topic: &str,
-        partition: i32,
-        offset: Offset,
-    ) -> Result<(), LogError> {
-        self.fail().await?;
-        self.inner.commit(group, topic, partition, offset).await
-    }
-
-    async fn groups(&self) -> Result<Vec<String>, LogError> {
-        self.fail().await?;
-        self.inner.groups().await
-    }
-}
-
 /// A gateway that serves.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -322,21 +161,47 @@ pub(crate) async fn start() -> Running {
 }
 
 pub(crate) async fn start_with(settings: Settings) -> Running {
+    let (log, clock) = fresh_log();
+    start_on(log, clock, settings).await
+}
+
+/// Starts a gateway whose contracts are in its log.
+pub(crate) async fn start_from_log() -> Running {
+    let (log, clock) = fresh_log();
+    start_again_from_log(log, clock).await
+}
+
+/// Starts another gateway on the log of one.
+pub(crate) async fn start_again_from_log(log: Arc<FaultyLog>, clock: Arc<HandClock>) -> Running {
+    let settings = Settings {
+        apply_deadline: Duration::from_millis(700),
+        ..Settings::default()
+    };
+    start_from(log, clock, settings, ContractSource::Log).await
+}
+
+fn fresh_log() -> (Arc<FaultyLog>, Arc<HandClock>) {
     let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
     let log_clock = Arc::clone(&clock);
-    let log = Arc::new(FaultyLog {
-        inner: Arc::new(MemoryLog::new(move || log_clock.now_ms())),
-        fault: AtomicU8::new(0),
-        landed: Arc::default(),
-    });
-    start_on(log, clock, settings).await
+    let log = FaultyLog::over(MemoryLog::new(move || log_clock.now_ms()));
+    (Arc::new(log), clock)
 }
 
 /// Starts a gateway on a log that may have served another one.
 pub(crate) async fn start_on(
     log: Arc<FaultyLog>,
     clock: Arc<HandClock>,
+    settings: Settings,
+) -> Running {
+    let source = ContractSource::Folder(contracts(ORDER));
+    start_from(log, clock, settings, source).await
+}
+
+pub(crate) async fn start_from(
+    log: Arc<FaultyLog>,
+    clock: Arc<HandClock>,
     mut settings: Settings,
+    source: ContractSource,
 ) -> Running {
     let secret = Secret::new(SECRET);
     settings
@@ -344,7 +209,7 @@ pub(crate) async fn start_on(
         .insert("github".to_owned(), Source::Github { secret });
     let gateway = Gateway::start(Parts {
         log: log.clone(),
-        contracts: contracts(ORDER),
+        contracts: source,
         settings,
         clock: clock.clone(),
         ids: Arc::new(RandomIds),
@@ -432,9 +297,14 @@ impl Running {
         read_to_end(stream).await
     }
 
+    /// Returns what the log has, whatever its faults.
+    pub(crate) fn real_log(&self) -> &Arc<MemoryLog> {
+        self.log.real()
+    }
+
     /// Reads every record of a topic.
     pub(crate) async fn records(&self, topic: &str) -> Vec<StoredRecord> {
-        let topics = self.log.inner.topics().await.unwrap();
+        let topics = self.log.real().topics().await.unwrap();
         let topic = topics
             .into_iter()
             .find(|found| found.name == topic)
@@ -443,7 +313,7 @@ impl Running {
         for partition in 0..topic.partitions {
             let read = self
                 .log
-                .inner
+                .real()
                 .read(&topic.name, partition, 0, usize::MAX)
                 .await
                 .unwrap();
@@ -455,7 +325,7 @@ impl Running {
     /// Returns how many records there are in all topics.
     pub(crate) async fn count(&self) -> usize {
         let mut count = 0;
-        for topic in self.log.inner.topics().await.unwrap() {
+        for topic in self.log.real().topics().await.unwrap() {
             count += self.records(&topic.name).await.len();
         }
         count

@@ -8,9 +8,11 @@
 mod bad_input;
 mod batches;
 mod contract_check;
+mod contracts;
 mod deadlines;
 mod deprecation;
 mod events;
+mod faults;
 mod harness;
 mod quarantine;
 mod reads;

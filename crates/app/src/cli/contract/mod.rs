@@ -1,9 +1,11 @@
 //! `contract new|lint|check|diff|test|export|import|list|readers|explain|schema`: contracts in files, without a
-//! gateway unless one is named.
+//! gateway unless one is named; and `plan|apply|approve|rollback`: contracts in force in one.
 
+mod apply;
 mod check;
 mod exchange;
 mod new;
+mod plan;
 mod readers;
 mod reference;
 mod report;
@@ -39,10 +41,27 @@ pub(crate) enum Contract {
     Export(exchange::Export),
     /// Read contracts from AsyncAPI or ODCS documents, and readers from pacts.
     Import(exchange::Import),
-    /// List the contracts.
-    List(Folder),
     /// List who reads what; from a running gateway with how far each reader is.
     Readers(readers::Readers),
+    /// Print what `apply` would do in a running gateway.
+    Plan(apply::Plan),
+    /// Put contracts in force in a running gateway.
+    Apply(apply::Apply),
+    /// Record that somebody approves of a plan.
+    Approve(apply::Approve),
+    /// Put an earlier version of a contract in force again.
+    Rollback(apply::Rollback),
+    /// List the contracts of a folder, or those in force.
+    List {
+        #[command(flatten)]
+        folder: Folder,
+        /// List those in force in the gateway at this address.
+        #[arg(long, visible_alias = "url", value_name = "URL")]
+        to: Option<String>,
+        /// List the sets that were in force there, newest first.
+        #[arg(long, requires = "to")]
+        history: bool,
+    },
     /// Print every value in force for a contract, and why.
     Explain {
         /// The contract's name.
@@ -97,7 +116,19 @@ impl Contract {
             Self::Test(test) => test.run(ui),
             Self::Export(export) => export.run(ui),
             Self::Import(import) => import.run(ui),
-            Self::List(Folder { folder }) => {
+            Self::Plan(plan) => super::block_on(plan.run(ui)),
+            Self::Apply(apply) => super::block_on(apply.run(ui)),
+            Self::Approve(approve) => super::block_on(approve.run(ui)),
+            Self::Rollback(rollback) => super::block_on(rollback.run(ui)),
+            Self::List {
+                to: Some(url),
+                history,
+                ..
+            } => super::block_on(apply::list(ui, url, history)),
+            Self::List {
+                folder: Folder { folder },
+                ..
+            } => {
                 let set = read(&folder)?;
                 let contracts: Vec<Value> = set.iter().map(|c| listed(&set, c)).collect();
                 let contracts = json!({ "contracts": contracts });

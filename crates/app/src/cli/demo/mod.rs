@@ -80,7 +80,7 @@ impl Demo {
             .flag("demo", "log.wal.budget", Some("128MiB".to_owned()))
             .settle()
             .map_err(|found| Failure::of_findings(Exit::Failed, found))?;
-        let contracts = crate::wire::contracts(&config)?;
+        let contracts = crate::wire::contracts(&config)?.unwrap_or_default();
         let running = Running::start(&config).await?;
         ui.note(&format!(
             "tidegate {}  {}\n  events in  http://{}   kafka  {}   data  {}\n",

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tidegate_gateway::Settings;
 
 use super::{USER, USER_2};
-use crate::harness::{Fault, start_with};
+use crate::faults::Fault;
+use crate::harness::start_with;
 
 const NO: Value = Value::Null;
 

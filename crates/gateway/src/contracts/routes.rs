@@ -1,0 +1,244 @@
+//! The addresses of plans, sets and approvals.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Response};
+use axum::routing::post;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tidegate_contract::load::Texts;
+
+use super::apply::{Request, Wanted};
+use super::plan::Options;
+use super::record::Why;
+use crate::Gateway;
+use crate::answer::{json, parameter};
+use crate::clock::rfc3339;
+use crate::ingress::body;
+use crate::problem::{Kind, Problem};
+use crate::request::Context;
+
+/// All files of a folder.
+const MAX_UPLOAD_BYTES: usize = 32 * 1024 * 1024;
+const MAX_FILES: usize = 20_000;
+const MAX_PATH_BYTES: usize = 1_024;
+/// A name that somebody gives himself.
+const MAX_NAME_CHARS: usize = 200;
+/// An approval, or names to act on.
+const MAX_SMALL_BYTES: usize = 64 * 1024;
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 1_000;
+const PLAN_ID_CHARS: usize = 32;
+
+pub(crate) fn router() -> Router<Arc<Gateway>> {
+    Router::new()
+        .route("/v1/contract-plans", post(post_plan))
+        .route("/v1/contract-sets", post(post_set).get(get_sets))
+        .route("/v1/contract-approvals", post(post_approval))
+}
+
+/// A file, by its path inside the folder.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    path: String,
+    text: String,
+}
+
+/// What to put in force: files, or a version of a contract that was in force.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Upload {
+    #[serde(default)]
+    files: Vec<File>,
+    #[serde(default)]
+    schemas: Vec<File>,
+    rollback: Option<Earlier>,
+    #[serde(default)]
+    options: Options,
+    /// Apply only this plan.
+    plan: Option<String>,
+    #[serde(default)]
+    by: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Earlier {
+    name: String,
+    version: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Approving {
+    plan: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct SetsQuery {
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct SetView {
+    generation: u64,
+    time: String,
+    by: String,
+    why: Why,
+    plan: String,
+    approved: Vec<String>,
+    documents: usize,
+}
+
+impl Upload {
+    fn request(self) -> Result<Request, Problem> {
+        let bad = |detail: &str| Problem::new(Kind::BadRequest, detail);
+        if self.files.len() + self.schemas.len() > MAX_FILES {
+            return Err(bad("there are more than 20,000 files"));
+        }
+        for File { path, .. } in self.files.iter().chain(&self.schemas) {
+            let is_path = !path.is_empty() && path.len() <= MAX_PATH_BYTES;
+            if !is_path || path.starts_with('/') || path.chars().any(char::is_control) {
+                return Err(bad("a file's path is not one inside a folder"));
+            }
+        }
+        let by = self.by.trim().to_owned();
+        if by.chars().count() > MAX_NAME_CHARS || by.chars().any(char::is_control) {
+            return Err(bad("`by` is not a name"));
+        }
+        let wanted = match self.rollback {
+            None => Wanted::Documents(Texts {
+                files: self
+                    .files
+                    .into_iter()
+                    .map(|it| (it.path, it.text))
+                    .collect(),
+                schemas: self
+                    .schemas
+                    .into_iter()
+                    .map(|it| (it.path, it.text))
+                    .collect::<BTreeMap<_, _>>(),
+            }),
+            Some(_) if !self.files.is_empty() => {
+                return Err(bad(
+                    "it has files and a version to go back to; one of them counts",
+                ));
+            }
+            Some(Earlier { name, version }) => Wanted::Earlier { name, version },
+        };
+        Ok(Request {
+            wanted,
+            options: self.options,
+            plan: self.plan,
+            by,
+        })
+    }
+}
+
+async fn read<'g, T: for<'de> Deserialize<'de>>(
+    gateway: &'g Gateway,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<(T, body::Held<'g>), Problem> {
+    let (bytes, held) = body::read(gateway, headers, body, limit).await?;
+    let parsed = serde_json::from_slice(&bytes).map_err(|error| {
+        let kind = match error.is_data() {
+            true => Kind::BadRequest,
+            false => Kind::MalformedJson,
+        };
+        Problem::new(kind, error.to_string())
+    })?;
+    Ok((parsed, held))
+}
+
+async fn post_plan(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let planned = async {
+        let (upload, _held) = read::<Upload>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
+        let request = upload.request()?;
+        gateway
+            .plan_contracts(request.wanted, request.options)
+            .await
+    };
+    json(&context, planned.await)
+}
+
+async fn post_set(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let applied = async {
+        let (upload, _held) = read::<Upload>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
+        gateway.apply_contracts(upload.request()?).await
+    };
+    json(&context, applied.await)
+}
+
+async fn post_approval(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let approved = async {
+        let (approving, _held) =
+            read::<Approving>(&gateway, &headers, body, MAX_SMALL_BYTES).await?;
+        let Approving { plan, name } = approving;
+        let is_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+        if plan.len() != PLAN_ID_CHARS || !plan.chars().all(is_hex) {
+            let detail = "`plan` is not the id of a plan: 32 hexadecimal digits";
+            return Err(Problem::new(Kind::BadRequest, detail));
+        }
+        let name = name.trim().to_owned();
+        let is_name = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
+        if !is_name || name.chars().any(char::is_control) {
+            return Err(Problem::new(Kind::BadRequest, "`name` is not a name"));
+        }
+        gateway.approve_plan(plan.clone(), name.clone()).await?;
+        Ok(json!({ "plan": plan, "name": name }))
+    };
+    json(&context, approved.await)
+}
+
+async fn get_sets(
+    State(gateway): State<Arc<Gateway>>,
+    query: Result<Query<SetsQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let listed = parameter(query).map(|Query(query)| {
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+        let folded = gateway.contracts.folded();
+        let sets: Vec<SetView> = folded
+            .iter()
+            .flat_map(|folded| folded.history())
+            .take(limit)
+            .map(|listed| SetView {
+                generation: listed.set.generation,
+                time: rfc3339(listed.set.at_ms),
+                by: listed.set.by.clone(),
+                why: listed.set.why,
+                plan: listed.set.plan.clone(),
+                approved: listed.set.approved.clone(),
+                documents: listed.documents,
+            })
+            .collect();
+        let source = if folded.is_some() { "log" } else { "folder" };
+        json!({ "source": source, "sets": sets })
+    });
+    json(&context, listed)
+}
