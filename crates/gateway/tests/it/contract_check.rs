@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tidegate_contract::{Contracts, diff, load};
 use tidegate_event_log::{Append, Log as _, Record};
+use tidegate_gateway::Settings;
 
 use crate::faults::Fault;
-use crate::harness::{Running, start};
+use crate::harness::{Running, start, start_with};
 
 const TEAM: &str = "apiVersion: contract/v1\nkind: Team\nmetadata: {name: team}\nspec: {pager: \"mailto:team@example.com\"}\n";
 
@@ -52,7 +53,11 @@ fn contracts(text: &str, schemas: &[(&str, String)]) -> Contracts {
 
 /// A gateway with orders and their three readers in force.
 async fn with_readers() -> Running {
-    let running = start().await;
+    with_readers_and(Settings::default()).await
+}
+
+async fn with_readers_and(settings: Settings) -> Running {
+    let running = start_with(settings).await;
     let text = [TEAM, &order(JSON), &three_readers()].concat();
     let set = contracts(&text, &[("order.json", schema("integer"))]);
     running.gateway.replace_contracts(&set).await.unwrap();
@@ -227,6 +232,23 @@ async fn a_sample_is_bounded_and_a_full_check_looks_at_all() {
         .accepted(false);
     let looked = &check(&running, &asked).await["events"][0];
     assert_eq!(looked["looked_at"], 1);
+}
+
+#[tokio::test]
+async fn a_sample_ends_when_its_time_is_over() {
+    let running = with_readers_and(Settings {
+        sample_time: Duration::ZERO,
+        ..Settings::default()
+    })
+    .await;
+    running.order("1", "{\"total\": 7}").await.accepted(false);
+    let mut asked = changed();
+    let looked = &check(&running, &asked).await["events"][0];
+    let expected = (&json!(0), &json!("time"));
+    assert_eq!((&looked["looked_at"], &looked["stopped_by"]), expected);
+    asked["full"] = json!(true);
+    let looked = &check(&running, &asked).await["events"][0];
+    assert_eq!(looked["looked_at"], 1, "all have their own time");
 }
 
 #[tokio::test]

@@ -34,8 +34,8 @@ use crate::registry::schema_of_id;
 const PIECE_BYTES: usize = 512 * 1024;
 /// Of one contract's events, unless all are asked for.
 const SAMPLE_BYTES: usize = 64 * 1024 * 1024;
-const SAMPLE_TIME: Duration = Duration::from_secs(5);
-const SAMPLE_TIME_TOGETHER: Duration = Duration::from_secs(25);
+/// So many times the time for one.
+const SAMPLES_TOGETHER: u32 = 5;
 /// A log of some tens of millions of events takes so long.
 const FULL_TIME: Duration = Duration::from_secs(10 * 60);
 /// Until the one that is under way is likely over.
@@ -99,6 +99,19 @@ enum InTime {
     No,
 }
 
+impl Looked {
+    fn nothing(contract: String, topic: String) -> Self {
+        Self {
+            contract,
+            topic,
+            looked_at: 0,
+            of: 0,
+            broken_already: 0,
+            stopped_by: Some("time"),
+        }
+    }
+}
+
 /// What the files mean before any event is read.
 struct Compared {
     contracts: usize,
@@ -122,7 +135,10 @@ impl Gateway {
         } = compared.map_err(|found| invalid(&found))?;
         let (each, together) = match scope {
             Scope::All => (FULL_TIME, FULL_TIME),
-            Scope::Sample(_) => (SAMPLE_TIME, SAMPLE_TIME_TOGETHER),
+            Scope::Sample(_) => {
+                let each = self.settings.sample_time;
+                (each, each * SAMPLES_TOGETHER)
+            }
         };
         let end = Instant::now() + together;
         let mut events = Vec::new();
@@ -154,6 +170,11 @@ impl Gateway {
         // Events stand where the contract in force puts them.
         let in_force = judge.in_force().unwrap_or_else(|| judge.contract());
         let topic = in_force.topic.name.clone();
+        if Instant::now() >= deadline {
+            // The others took all of the time: this one is told as not looked at.
+            let contract = judge.contract().name.clone();
+            return Ok(Some((Looked::nothing(contract, topic), Vec::new())));
+        }
         let ranges = timeout_at(deadline, self.window(&judge, &topic)).await;
         let ranges = match ranges.map_err(|_| late())? {
             Ok(ranges) => ranges,
@@ -209,6 +230,10 @@ impl Gateway {
             to,
         } = stretch;
         while from < to {
+            // A read that is ready is never late.
+            if Instant::now() >= deadline {
+                return Ok(InTime::No);
+            }
             let reading = self.log.read(&looking.topic, partition, from, PIECE_BYTES);
             let Ok(read) = timeout_at(deadline, reading).await else {
                 return Ok(InTime::No);
