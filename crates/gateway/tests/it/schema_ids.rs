@@ -21,9 +21,10 @@ const ORDER_AVSC: &str = r#"{"type": "record", "name": "Order", "namespace": "sh
 const LINE_AVSC: &str = r#"{"type": "record", "name": "Line", "namespace": "shop", "fields": [{"name": "count", "type": "long"}]}"#;
 /// What the two of them are together, as Avro's own writer has it.
 const ORDER_AVRO: &str = r#"{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"id","type":"string"},{"name":"line","type":["null",{"type":"record","name":"Line","fields":[{"name":"count","type":"long"}]}],"default":null}]}"#;
-const ORDER_PROTO: &str = "syntax = \"proto3\"; package shop; import \"line.proto\";
-    message Other { int32 a = 1; } message Order { string id = 1; Line line = 2; }";
-const LINE_PROTO: &str = "syntax = \"proto3\"; package shop; message Line { int64 count = 1; }";
+const ORDER_PROTO: &str = "syntax = \"proto3\";\npackage shop;\n\nimport \"line.proto\";\n\n\
+    message Other {\n  int32 a = 1;\n}\nmessage Order {\n  string id = 1;\n  Line line = 2;\n}\n";
+const LINE_PROTO: &str =
+    "syntax = \"proto3\";\npackage shop;\n\nmessage Line {\n  int64 count = 1;\n}\n";
 
 /// A contract `order` whose schema is this, with more keys of `schema` and `topic`.
 fn contracts(schema: &str, topic: &str) -> Contracts {
