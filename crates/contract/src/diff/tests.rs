@@ -298,6 +298,7 @@ fn every_key_has_a_judgement_both_ways() {
         "spec.schema.rules",
         "spec.ingress.request",
         "spec.privacy.fields",
+        "spec.migration",
     ];
     judged.extend(others.map(str::to_owned));
     let contracts = load(&[order()]);
@@ -383,6 +384,27 @@ fn rules_fields_and_requests_are_compared_by_their_names() {
     );
     let mapped = with_request("order.json", json!({"id": "request.id + '-1'"}));
     check(with_request("order.json", map), mapped, &["request-mapped"]);
+}
+
+#[test]
+fn bridges_are_compared_by_what_they_copy() {
+    let bridged = |from: &str, id: &str, canary: Value| {
+        let migration = json!({"from": from, "map": {"id": id}, "canary": canary});
+        set(&order(), "spec.migration", &migration)
+    };
+    let first = |first: u64| json!({"first": first});
+    let old = bridged("order", "$.id", first(10));
+    let check = |from: &Value, to: &Value, expected: &[&str]| {
+        assert_eq!(rules([from.clone()], [to.clone()]), expected, "{from} {to}");
+    };
+    check(&order(), &old, &["bridge-added"]);
+    check(&old, &order(), &["bridge-removed"]);
+    check(&old, &old, &[]);
+    let other = bridged("other", "$.id", first(10));
+    check(&old, &other, &["bridge-removed"]);
+    let mapped = bridged("order", "message.id + '-1'", first(10));
+    check(&old, &mapped, &["bridge-mapped"]);
+    check(&old, &bridged("order", "$.id", first(20)), &["described"]);
 }
 
 #[test]

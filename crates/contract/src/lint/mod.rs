@@ -25,6 +25,8 @@ pub struct Rule {
 
 /// Every rule, by name.
 pub static RULES: &[&Rule] = &[
+    &rules::bridge_source_known::RULE,
+    &rules::canary_reader_known::RULE,
     &rules::owner_declared::RULE,
     &rules::schema_compiles::RULE,
     &rules::topic_names_apart::RULE,
