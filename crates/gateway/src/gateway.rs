@@ -11,6 +11,7 @@ use axum::http::{HeaderName, Response};
 use tidegate_contract::Contracts;
 use tidegate_event_log::{Log, LogError, TopicSpec};
 
+use crate::bridges::Bridges;
 use crate::clock::{Clock, Ids};
 use crate::ingress::body::Inflight;
 use crate::ingress::lane::{Lane, Lanes, Schemas, topic_spec};
@@ -70,6 +71,9 @@ pub enum StartError {
         /// What the registry says.
         problem: String,
     },
+    /// The states of bridges cannot be read.
+    #[error("the states of bridges in topic `_tidegate.bridges` cannot be read")]
+    Bridges(#[source] LogError),
     /// A setting cannot be used.
     #[error("`{0}` is not a header's name")]
     HeaderName(String),
@@ -81,12 +85,13 @@ pub struct Gateway {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Refusals,
     pub(crate) inflight: Inflight,
     pub(crate) kept_headers: Vec<HeaderName>,
     pub(crate) started_ms: i64,
     pub(crate) registry: Arc<Store>,
+    pub(crate) bridges: Bridges,
     lanes: ArcSwap<Lanes>,
     draining: AtomicBool,
 }
@@ -114,17 +119,22 @@ impl Gateway {
         let started_ms = clock.now_ms();
         create_topic(&*log, registry::store::topic_spec()).await?;
         let registry = Store::open(Arc::clone(&log)).await;
+        let registry = registry.map_err(StartError::Schemas)?;
+        let metrics = Arc::new(Metrics::new());
+        let shared = (Arc::clone(&log), Arc::clone(&clock), Arc::clone(&metrics));
+        let bridges = Bridges::start(shared.0, shared.1, shared.2).await;
         let gateway = Arc::new(Self {
             log,
             settings,
             clock,
             ids,
-            metrics: Metrics::new(),
+            metrics,
             refusals: Refusals::default(),
             inflight: Inflight::default(),
             kept_headers,
             started_ms,
-            registry: Arc::new(registry.map_err(StartError::Schemas)?),
+            registry: Arc::new(registry),
+            bridges: bridges.map_err(StartError::Bridges)?,
             lanes: ArcSwap::default(),
             draining: AtomicBool::new(false),
         });
@@ -162,6 +172,7 @@ impl Gateway {
             &schemas,
         );
         self.lanes.store(Arc::new(lanes));
+        self.bridges.put_in_force(contracts);
         Ok(())
     }
 

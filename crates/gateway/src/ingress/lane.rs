@@ -118,7 +118,7 @@ impl Lane {
 }
 
 /// Data, the body it was made of where that is another one, and the envelope.
-fn max_record_bytes(contract: &EventContract) -> u64 {
+pub(crate) fn max_record_bytes(contract: &EventContract) -> u64 {
     let data = contract.topic.max_message.as_bytes();
     let kept = contract.ingress.request.as_ref().map_or(0, |_| data);
     data.saturating_add(kept)
