@@ -55,6 +55,11 @@ enum Asked {
 }
 
 impl Server {
+    /// Names a gateway by its address.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url }
+    }
+
     /// Makes a client for it.
     ///
     /// # Errors

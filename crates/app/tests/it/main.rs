@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod bridges;
 mod contracts;
 mod crash;
 mod demo;

@@ -1,13 +1,14 @@
 //! Bridges: the events of an earlier type, copied into the topic of the later one until nobody reads
-//! the earlier one any more. What is copied and when is decided in `decide.rs` and `copy.rs`, pure;
-//! `worker.rs` reads, appends and commits, one task a bridge; `state.rs` is what was decided, kept in
-//! topic `_tidegate.bridges`.
+//! the earlier one any more. What is done next is decided in `decide.rs` and `copy.rs`, pure; `look.rs`
+//! asks the log what that needs, `worker.rs` does it, one task a bridge; `state.rs` is what was decided,
+//! kept in topic `_tidegate.bridges`.
 //!
 //! Invariants: one record for each earlier one, in the target or in quarantine, by a claim on its
 //! place; the position is committed after the ack only; records of one key never overtake each other.
 
 pub(crate) mod copy;
 pub(crate) mod decide;
+mod look;
 pub(crate) mod routes;
 pub(crate) mod spec;
 pub(crate) mod state;
@@ -18,7 +19,7 @@ pub(crate) mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +27,9 @@ use parking_lot::Mutex;
 use tidegate_contract::Contracts;
 use tidegate_event_log::{Log, LogError};
 use tokio::sync::watch;
+use tokio::task::{self, JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 
 use self::spec::InForce;
 use self::status::Status;
@@ -50,7 +51,8 @@ pub(crate) struct Shared {
 pub(crate) struct Bridges {
     pub(crate) shared: Arc<Shared>,
     in_force: watch::Sender<Arc<InForce>>,
-    tasks: TaskTracker,
+    /// Gone when it was seen to end.
+    watching: tokio::sync::Mutex<Option<JoinHandle<()>>>,
     stop: CancellationToken,
     /// A gateway that is dropped without having served leaves no task behind.
     _stop_on_drop: DropGuard,
@@ -75,13 +77,13 @@ impl Bridges {
             status: Mutex::default(),
         });
         let (in_force, changes) = watch::channel(Arc::default());
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let watching = watch_contracts(Arc::clone(&shared), changes, tasks.clone(), stop.clone());
-        tasks.spawn(watching);
+        let stop = CancellationToken::new();
+        let watching = watch_contracts(Arc::clone(&shared), changes, stop.clone());
+        let watching = tokio::spawn(watching);
         Ok(Self {
             shared,
             in_force,
-            tasks,
+            watching: tokio::sync::Mutex::new(Some(watching)),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         })
@@ -89,7 +91,12 @@ impl Bridges {
 
     /// Lets bridges go by other contracts from now on.
     pub(crate) fn put_in_force(&self, contracts: &Contracts) {
-        self.in_force.send_replace(Arc::new(InForce::of(contracts)));
+        let in_force = InForce::of(contracts);
+        for name in in_force.bridges() {
+            // Counters are there before the first event, so that a rise is one.
+            self.shared.metrics.bridge(name);
+        }
+        self.in_force.send_replace(Arc::new(in_force));
     }
 
     pub(crate) fn in_force(&self) -> Arc<InForce> {
@@ -99,44 +106,49 @@ impl Bridges {
     /// Lets every bridge end the batch it is at, for so long, and stops.
     pub(crate) async fn stop(&self, at_most: Duration) {
         self.stop.cancel();
-        self.tasks.close();
-        if timeout(at_most, self.tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = self.tasks.len(), "stopped with bridges under way");
+        let Some(watching) = self.watching.lock().await.take() else {
+            return;
+        };
+        match timeout(at_most, watching).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(error = %error, "the bridges failed"),
+            Err(_) => tracing::warn!("stopped with bridges under way"),
         }
     }
 }
 
-/// Keeps a worker running for each bridge in force. A worker ends when its bridge goes.
+/// Keeps a worker running for each bridge in force, and ends when all of them have ended after `stop`.
+/// A worker ends by itself when its bridge goes.
 async fn watch_contracts(
     shared: Arc<Shared>,
     mut changes: watch::Receiver<Arc<InForce>>,
-    tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let mut running: BTreeMap<String, tokio::task::JoinHandle<()>> = BTreeMap::new();
-    loop {
+    let mut workers = JoinSet::new();
+    let mut running: HashMap<task::Id, String> = HashMap::new();
+    while !stop.is_cancelled() {
         let in_force = Arc::clone(&changes.borrow_and_update());
-        running.retain(|_, worker| !worker.is_finished());
         for name in in_force.bridges() {
-            if running.contains_key(name) {
+            if running.values().any(|other| other == name) {
                 continue;
             }
             let worker = Worker::new(Arc::clone(&shared), name.to_owned());
-            let task = worker.run(changes.clone(), stop.clone());
-            running.insert(name.to_owned(), tasks.spawn(task));
+            let started = workers.spawn(worker.run(changes.clone(), stop.clone()));
+            running.insert(started.id(), name.to_owned());
         }
-        // One that is ending right now may be wanted again: it is looked at once more.
-        let ending = running.keys().any(|name| in_force.bridge(name).is_none());
-        let again = async {
-            match ending {
-                true => tokio::time::sleep(worker::POLL).await,
-                false => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => {}
             changed = changes.changed() => if changed.is_err() { return },
-            () = again => {}
+            // One that ended may be wanted again meanwhile.
+            Some(ended) = workers.join_next_with_id() => match ended {
+                Ok((id, ())) => drop(running.remove(&id)),
+                Err(error) => {
+                    tracing::error!(error = %error, "a bridge failed and starts anew");
+                    running.remove(&error.id());
+                    tokio::time::sleep(worker::POLL).await;
+                }
+            },
         }
     }
+    while workers.join_next().await.is_some() {}
 }

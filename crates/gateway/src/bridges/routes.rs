@@ -13,10 +13,10 @@ use tidegate_contract::lineage::Lineage;
 use tidegate_event_log::LogError;
 
 use super::Bridges;
+use super::look::watch_from_now;
 use super::spec::Spec;
 use super::state::{Change, Rollout, Table};
 use super::status::Status;
-use super::worker::watch_from_now;
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
 use crate::problem::{Kind, Problem};

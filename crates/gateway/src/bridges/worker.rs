@@ -4,30 +4,24 @@
 //! Any number of workers may be at one bridge, here and in other processes: claims keep each record
 //! one, and a position committed too low only means asking again.
 
-use std::collections::BTreeMap;
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join_all, select_all};
-use tidegate_contract::Reader;
+use futures::future::select_all;
 use tidegate_contract::model::Lifecycle;
-use tidegate_event_log::{
-    Append, Disposition, Log, LogError, Offset, StoredRecord, Topic, Watermarks,
-};
+use tidegate_event_log::{Append, Disposition, LogError, Offset, StoredRecord, Topic, Watermarks};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::copy::{self, Copied, Source, Watched};
-use super::decide::{self, CanaryFacts, Facts, Mark, Step, Wait};
+use super::decide::{self, Facts, Mark, Step, Wait};
+use super::look::{self, CALL, answered, ends, to_partition, watch_from_now};
 use super::spec::{InForce, Spec};
-use super::state::{At, Change, FirstPart, Rollout, Table, Watch};
+use super::state::{Change, FirstPart, Rollout, Table, Watch};
 use super::status::Status;
-use crate::ingress::quarantine;
-use crate::ingress::record::{self, header};
 use crate::metrics::BridgeMeters;
 
 /// How often groups are asked where they are; the log does not tell by itself.
@@ -37,8 +31,6 @@ const IDLE: Duration = Duration::from_secs(5);
 /// A batch is bounded in bytes and records; so is what a crash repeats.
 const BATCH_BYTES: usize = 512 * 1024;
 const BATCH_RECORDS: usize = 500;
-/// A log that does not answer for so long is taken to be unavailable.
-const CALL: Duration = Duration::from_secs(30);
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// How often topics are listed to see whether one was made anew or has grown.
@@ -184,14 +176,17 @@ impl Worker {
         let now_ms = self.shared.clock.now_ms();
         let watched = rollout.filter(|r| !r.in_full && r.halt.is_none() && !r.aborted);
         let canaries = match watched {
-            Some(rollout) if spec.canary().is_some() => self.canaries(spec, rollout).await?,
+            Some(rollout) if spec.canary().is_some() => {
+                look::canaries(&*self.shared.log, spec, rollout).await?
+            }
             _ => Vec::new(),
         };
         let at_end = marks.iter().all(|mark| mark.unread() == 0);
+        let log = &*self.shared.log;
         let (newest_ms, readers_behind) = match (at_end, self.lifecycle(spec)) {
             (true, None | Some(Lifecycle::Deprecated | Lifecycle::Retired)) => (
-                self.newest_ms(&bounds).await?,
-                self.behind(&spec.readers, &bounds).await?,
+                look::newest_ms(log, &topic, &bounds).await?,
+                look::behind(log, &topic, &spec.readers, &bounds).await?,
             ),
             _ => (None, Vec::new()),
         };
@@ -469,7 +464,7 @@ impl Worker {
         let Some(progress) = &self.progress else {
             return Ok(Vec::new());
         };
-        watermarks(
+        look::watermarks(
             &*self.shared.log,
             &progress.topic.name,
             progress.positions.len(),
@@ -507,115 +502,20 @@ impl Worker {
         spec.earlier.as_ref().map(|earlier| earlier.lifecycle)
     }
 
-    /// Returns when the last of the earlier events came.
-    async fn newest_ms(&self, bounds: &[Watermarks]) -> Result<Option<i64>, LogError> {
-        let Some(progress) = &self.progress else {
-            return Ok(None);
-        };
-        let mut newest = None;
-        for (partition, bounds) in (0..).zip(bounds) {
-            if bounds.high > bounds.log_start {
-                let last = bounds.high - 1;
-                let found = read_one(&*self.shared.log, &progress.topic.name, partition, last);
-                newest = newest.max(found.await?.map(|stored| stored.timestamp_ms));
-            }
-        }
-        Ok(newest)
-    }
-
-    /// Returns the readers that have not committed the end of the source.
-    async fn behind(
-        &self,
-        readers: &[Arc<Reader>],
-        bounds: &[Watermarks],
-    ) -> Result<Vec<String>, LogError> {
-        let Some(progress) = &self.progress else {
-            return Ok(Vec::new());
-        };
-        let mut behind = Vec::new();
-        for reader in readers {
-            let group = reader.via.group();
-            let committed = self.shared.log.committed(&group, &progress.topic.name);
-            let committed = answered(committed).await?;
-            let has_unread = bounds.iter().enumerate().any(|(partition, bounds)| {
-                let at = committed.get(partition).copied().flatten();
-                at.unwrap_or(bounds.log_start).max(bounds.log_start) < bounds.high
-            });
-            if has_unread {
-                behind.push(reader.name.clone());
-            }
-        }
-        Ok(behind)
-    }
-
-    /// Asks the log about each canary.
-    async fn canaries(&self, spec: &Spec, rollout: &Rollout) -> Result<Vec<CanaryFacts>, LogError> {
-        let log = &*self.shared.log;
-        let partitions = partitions(log, spec.target()).await?;
-        let bounds = watermarks(log, spec.target(), partitions).await?;
-        let asked = spec.canaries.iter().map(async |canary| {
-            let group = canary.via.group();
-            let committed = log.committed(&group, spec.target());
-            let committed = answered(committed).await?;
-            let unread_from = |partition: usize| {
-                let begin = rollout.watch.target_ends.get(partition).copied();
-                let at = committed.get(partition).copied().flatten().or(begin);
-                at.unwrap_or(0).max(bounds[partition].log_start)
-            };
-            let mut oldest_unread: Option<(At, i64)> = None;
-            if canary.max_lag.is_some() {
-                for (partition, bounds) in bounds.iter().enumerate() {
-                    let from = unread_from(partition);
-                    if from >= bounds.high {
-                        continue;
-                    }
-                    let number = to_partition(partition);
-                    let Some(stored) = read_one(log, spec.target(), number, from).await? else {
-                        continue;
-                    };
-                    // It is not blamed for what it did before it was watched.
-                    let since_ms = stored.timestamp_ms.max(rollout.watch.since_ms);
-                    if oldest_unread.as_ref().is_none_or(|(_, ms)| since_ms < *ms) {
-                        let at = At {
-                            topic: spec.target().to_owned(),
-                            partition: number,
-                            offset: stored.offset,
-                        };
-                        oldest_unread = Some((at, since_ms));
-                    }
-                }
-            }
-            let ends = rollout.first_part.as_ref().map(|part| &part.target_ends);
-            let ends = ends.into_iter().flatten().enumerate();
-            let mut to_read = ends.filter(|(partition, end)| {
-                let begin = rollout.watch.target_ends.get(*partition).copied();
-                let log_start = bounds.get(*partition).map_or(0, |b| b.log_start);
-                **end > log_start.max(begin.unwrap_or(0))
-            });
-            let has_read = to_read.all(|(partition, end)| {
-                let at = committed.get(partition).copied().flatten();
-                at.is_some_and(|at| at >= *end)
-            });
-            Ok(CanaryFacts {
-                name: canary.name.clone(),
-                dead_letter: first_dead_letter(log, canary, &rollout.watch).await?,
-                has_read,
-                oldest_unread,
-                max_lag_ms: canary
-                    .max_lag
-                    .map(|lag| i64::try_from(lag.as_ms()).unwrap_or(i64::MAX)),
-            })
-        });
-        join_all(asked).await.into_iter().collect()
-    }
-
     /// Returns how many more events of the first part may be quarantined.
     async fn limits(&mut self, spec: &Spec, rollout: &Rollout) -> Result<Watched, LogError> {
         let is_known = |(watch, _): &(Watch, u64)| *watch == rollout.watch;
         let count = match self.quarantined.as_ref().filter(|known| is_known(known)) {
             Some((_, count)) => *count,
             None => {
-                let count = self.count_quarantined(&rollout.watch).await?;
+                let count = match &self.progress {
+                    Some(progress) => {
+                        let (topic, positions) = (&progress.topic.name, &progress.positions);
+                        let log = &*self.shared.log;
+                        look::quarantined(log, &self.name, topic, positions, &rollout.watch).await?
+                    }
+                    None => 0,
+                };
                 self.quarantined = Some((rollout.watch.clone(), count));
                 count
             }
@@ -627,140 +527,10 @@ impl Worker {
         })
     }
 
-    /// Counts what this bridge put into quarantine since a watch began, up to the positions: what is
-    /// beyond them is met again.
-    async fn count_quarantined(&self, watch: &Watch) -> Result<u64, LogError> {
-        let Some(progress) = &self.progress else {
-            return Ok(0);
-        };
-        let is_ours = |stored: &StoredRecord| {
-            let place = header(stored, record::BRIDGE_SOURCE)?;
-            let mut parts = place.rsplitn(3, '-');
-            let offset: Offset = parts.next()?.parse().ok()?;
-            let partition: usize = parts.next()?.parse().ok()?;
-            let is_ours = header(stored, record::CONTRACT) == Some(&self.name)
-                && parts.next() == Some(&progress.topic.name)
-                && offset < *progress.positions.get(partition)?;
-            is_ours.then_some(())
-        };
-        let log = &self.shared.log;
-        let (mut at, mut count) = (watch.quarantine_end, 0);
-        loop {
-            let read = answered(log.read(quarantine::TOPIC, 0, at, BATCH_BYTES)).await?;
-            let ours = read.records.iter().filter_map(is_ours).count();
-            count += u64::try_from(ours).unwrap_or(u64::MAX);
-            at = read.next;
-            if at >= read.high_watermark {
-                return Ok(count);
-            }
-        }
-    }
-
     fn tell(&self, status: Status, rollout: Option<&Rollout>) {
         let halted = rollout.is_some_and(|rollout| rollout.halt.is_some());
         self.meters.lag.set(status.lag);
         self.meters.halted.set(i64::from(halted));
         self.shared.status.lock().insert(self.name.clone(), status);
     }
-}
-
-/// Takes down where everything stands that a rollout is judged by.
-pub(crate) async fn watch_from_now(shared: &Shared, spec: &Spec) -> Result<Watch, LogError> {
-    let log = &*shared.log;
-    let mut dead_letters = BTreeMap::new();
-    for canary in &spec.canaries {
-        if let Some(dead) = &canary.dead_letter {
-            let ends = match ends(log, &dead.topic).await {
-                // Made with its first record, perhaps.
-                Err(LogError::NotFound(_)) => Vec::new(),
-                ends => ends?,
-            };
-            dead_letters.insert(canary.name.clone(), ends);
-        }
-    }
-    Ok(Watch {
-        since_ms: shared.clock.now_ms(),
-        dead_letters,
-        target_ends: ends(log, spec.target()).await?,
-        quarantine_end: answered(log.watermarks(quarantine::TOPIC, 0)).await?.high,
-    })
-}
-
-async fn first_dead_letter(
-    log: &dyn Log,
-    canary: &Reader,
-    watch: &Watch,
-) -> Result<Option<At>, LogError> {
-    let Some(dead) = &canary.dead_letter else {
-        return Ok(None);
-    };
-    let known = watch.dead_letters.get(&canary.name);
-    let ends = match ends(log, &dead.topic).await {
-        Err(LogError::NotFound(_)) => return Ok(None),
-        ends => ends?,
-    };
-    for (partition, end) in ends.into_iter().enumerate() {
-        let number = to_partition(partition);
-        let before = match known {
-            Some(known) => known.get(partition).copied().unwrap_or(0),
-            // It became a canary since: what was there before does not count.
-            None => {
-                let since = log.offset_at(&dead.topic, number, watch.since_ms);
-                answered(since).await?.unwrap_or(end)
-            }
-        };
-        if end > before {
-            return Ok(Some(At {
-                topic: dead.topic.clone(),
-                partition: number,
-                offset: before,
-            }));
-        }
-    }
-    Ok(None)
-}
-
-async fn partitions(log: &dyn Log, topic: &str) -> Result<usize, LogError> {
-    let topics = answered(log.topics()).await?;
-    let found = topics.into_iter().find(|found| found.name == topic);
-    let found = found.ok_or_else(|| LogError::NotFound(format!("no topic `{topic}`")))?;
-    Ok(usize::try_from(found.partitions).unwrap_or(0))
-}
-
-async fn watermarks(
-    log: &dyn Log,
-    topic: &str,
-    partitions: usize,
-) -> Result<Vec<Watermarks>, LogError> {
-    let asked = (0..partitions).map(|p| answered(log.watermarks(topic, to_partition(p))));
-    join_all(asked).await.into_iter().collect()
-}
-
-/// Returns the high watermarks of a topic.
-async fn ends(log: &dyn Log, topic: &str) -> Result<Vec<Offset>, LogError> {
-    let partitions = partitions(log, topic).await?;
-    let marks = watermarks(log, topic, partitions).await?;
-    Ok(marks.into_iter().map(|marks| marks.high).collect())
-}
-
-async fn read_one(
-    log: &dyn Log,
-    topic: &str,
-    partition: i32,
-    at: Offset,
-) -> Result<Option<StoredRecord>, LogError> {
-    let read = answered(log.read(topic, partition, at, 0)).await?;
-    Ok(read.records.into_iter().next())
-}
-
-/// Waits for the log, but not for ever.
-async fn answered<T>(call: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
-    match timeout(CALL, call).await {
-        Ok(answer) => answer,
-        Err(_) => Err(LogError::in_doubt("the log did not answer in time")),
-    }
-}
-
-fn to_partition(index: usize) -> i32 {
-    i32::try_from(index).expect("a log has fewer partitions than an i32 counts")
 }

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod batches;
+mod bridges;
 mod deadlines;
 mod events;
 mod harness;

@@ -1,8 +1,11 @@
-//! `contract lint|check|diff|list|explain|schema`: contracts in files, without a gateway.
+//! `contract lint|check|diff|list|explain|lineage|schema`: contracts in files, without a gateway; and
+//! `contract rollout`: bridges of one that runs.
 
 mod check;
+mod lineage;
 mod reference;
 mod report;
+mod rollout;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +35,11 @@ pub(crate) enum Contract {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Draw where events come from, which bridges copy them and who reads them.
+    Lineage(lineage::Lineage),
+    /// Bridges from earlier event types: what they do, and what to do when a canary failed.
+    #[command(subcommand)]
+    Rollout(rollout::Rollout),
     /// Print the JSON Schema of contract files, for editors.
     Schema,
 }
@@ -92,6 +100,8 @@ impl Contract {
                 let answer = json!({ "name": contract.name, "keys": keys });
                 ui.print(&Answer::list(answer, "keys", EXPLAINED))
             }
+            Self::Lineage(lineage) => lineage.run(ui),
+            Self::Rollout(rollout) => super::block_on(rollout.run(ui)),
             Self::Schema => {
                 let schema = format::json_schema();
                 let text = format!("{schema:#}");

@@ -1,8 +1,8 @@
 //! Canaries try out the first part; a failing one halts the rollout by itself.
 
 use super::*;
+use crate::bridges::look::watch_from_now;
 use crate::bridges::state::Change;
-use crate::bridges::worker::watch_from_now;
 
 const CANARY: Says = Says {
     canary: "canary: {first: 5, for: 10m}",
