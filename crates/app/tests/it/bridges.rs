@@ -273,10 +273,8 @@ fn a_canarys_dead_letter_halts_the_rollout_and_the_last_commit_ends_the_bridge()
             headers: BTreeMap::new(),
             timestamp: rskafka::chrono::Utc::now(),
         };
-        let sent = dead
-            .await
-            .unwrap()
-            .produce(vec![record], Compression::NoCompression);
+        let dead = dead.await.unwrap();
+        let sent = dead.produce(vec![record], Compression::NoCompression);
         sent.await.unwrap();
     });
     // It has read all the same: one error is enough.

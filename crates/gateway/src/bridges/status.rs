@@ -59,18 +59,18 @@ impl Status {
         }
     }
 
-    /// Describes what is about to be done.
+    /// Describes what is about to be done. What is only about to be written down is told when it is.
     pub(crate) fn of(
         spec: &Spec,
         source: &str,
         rollout: Option<&Rollout>,
         marks: &[Mark],
         step: &Step,
-    ) -> Self {
-        let (state, detail, waits_for) = told(step);
+    ) -> Option<Self> {
+        let (state, detail, waits_for) = told(step)?;
         let watched = rollout.is_some_and(|rollout| !rollout.in_full);
         let halt = rollout.and_then(|rollout| rollout.halt.clone());
-        Self {
+        Some(Self {
             source: Some(source.to_owned()),
             state,
             detail: halt.as_ref().map(|halt| halt.detail.clone()).or(detail),
@@ -80,7 +80,7 @@ impl Status {
             first_part: spec.canary().filter(|_| watched).map(|c| c.first),
             halt,
             ..Self::new(spec)
-        }
+        })
     }
 
     /// Says that the log does not serve.
@@ -91,29 +91,30 @@ impl Status {
 }
 
 /// Tells a step: in a word, for people, and whom it waits for.
-fn told(step: &Step) -> (&'static str, Option<String>, Vec<String>) {
+fn told(step: &Step) -> Option<(&'static str, Option<String>, Vec<String>)> {
+    let wait = match step {
+        Step::Copy { watched: true, .. } => return Some(("first-part", None, Vec::new())),
+        Step::Copy { watched: false, .. } => return Some(("copying", None, Vec::new())),
+        Step::Wait(wait) => wait,
+        _ => return None,
+    };
     let plain = |state| (state, None, Vec::new());
-    match step {
-        Step::Start | Step::Reopen => plain("starting"),
-        Step::Copy { watched: true, .. } | Step::CloseFirstPart => plain("first-part"),
-        Step::Copy { .. } | Step::Pass => plain("copying"),
-        Step::Halt(_) | Step::Wait(Wait::Halted) => plain("halted"),
-        Step::End | Step::Wait(Wait::Ended) => plain("ended"),
-        Step::Wait(Wait::Aborted) => plain("aborted"),
-        Step::Wait(Wait::Events) => plain("up-to-date"),
-        Step::Wait(Wait::Contract) => {
-            let detail = "the contract takes no events".to_owned();
-            ("closed", Some(detail), Vec::new())
-        }
-        Step::Wait(Wait::Canaries(slow)) if slow.is_empty() => {
+    let explained = |state, detail: String| (state, Some(detail), Vec::new());
+    Some(match wait {
+        Wait::Halted => plain("halted"),
+        Wait::Aborted => plain("aborted"),
+        Wait::Ended => plain("ended"),
+        Wait::Events => plain("up-to-date"),
+        Wait::Contract => explained("closed", "the contract takes no events".to_owned()),
+        Wait::Canaries(slow) if slow.is_empty() => {
             let detail = "no reader of the contract is a canary".to_owned();
-            ("waits-for-canaries", Some(detail), Vec::new())
+            explained("waits-for-canaries", detail)
         }
-        Step::Wait(Wait::Canaries(slow)) => ("waits-for-canaries", None, slow.clone()),
-        Step::Wait(Wait::Watching { until_ms }) => {
+        Wait::Canaries(slow) => ("waits-for-canaries", None, slow.clone()),
+        Wait::Watching { until_ms } => {
             let detail = format!("canaries are watched until {}", rfc3339(*until_ms));
-            ("watches-canaries", Some(detail), Vec::new())
+            explained("watches-canaries", detail)
         }
-        Step::Wait(Wait::Readers(behind)) => ("waits-for-readers", None, behind.clone()),
-    }
+        Wait::Readers(behind) => ("waits-for-readers", None, behind.clone()),
+    })
 }

@@ -201,8 +201,9 @@ impl Worker {
             readers_behind: &readers_behind,
             canaries: &canaries,
         });
-        let status = Status::of(spec, &topic, rollout, &marks, &step);
-        self.tell(status, rollout);
+        if let Some(status) = Status::of(spec, &topic, rollout, &marks, &step) {
+            self.tell(status, rollout);
+        }
         self.act(spec, rollout, &marks, step).await
     }
 
