@@ -9,6 +9,8 @@ use crate::check::{Reason, Reasons, Violation};
 use crate::field_map::{FieldMap, Unmade};
 use crate::model::EventContract;
 use crate::reader::{Reader, Requirement};
+use crate::record::{Incoming, Writer};
+use crate::schema_id::SchemaId;
 use crate::tree::Tree;
 use crate::units::Duration;
 
@@ -34,50 +36,49 @@ pub struct Canary {
     pub max_quarantined_percent: u64,
 }
 
+/// A record of the earlier type and how it is read.
+#[derive(Clone, Copy)]
+pub struct Earlier<'r> {
+    /// The contract it was accepted under; without it, the data is JSON.
+    pub contract: Option<&'r EventContract>,
+    /// The record as it is stored.
+    pub record: Incoming<'r>,
+    /// Finds the schema of an id that the record may carry.
+    pub resolve: &'r dyn Fn(SchemaId) -> Result<Writer, String>,
+}
+
 impl EventContract {
-    /// Makes data under this contract of an event of the earlier type. `earlier` knows how that is
-    /// encoded; without it, it is JSON.
+    /// Makes data under this contract of a record of the earlier type: JSON, whatever that was in.
     ///
     /// # Errors
     /// The data cannot be read, or not all members can be made of it.
     pub fn data_of_earlier(
         &self,
         migration: &Migration,
-        earlier: Option<&Self>,
-        media_type: Option<&str>,
-        data: Option<&[u8]>,
+        earlier: &Earlier<'_>,
     ) -> Result<Bytes, Violation> {
         let mut reasons = Reasons::default();
-        let made = make(migration, earlier, media_type, data, &mut reasons);
+        let made = make(migration, earlier, &mut reasons);
         made.ok_or_else(|| self.violation(reasons, None, self.ingress.on_invalid))
     }
 }
 
-fn make(
-    migration: &Migration,
-    earlier: Option<&EventContract>,
-    media_type: Option<&str>,
-    data: Option<&[u8]>,
-    reasons: &mut Reasons,
-) -> Option<Bytes> {
-    let mut unread = |detail: String| {
-        let rule = "migration.from";
-        reasons.push(Reason::new("#/earlier", detail, rule));
+fn make(migration: &Migration, earlier: &Earlier<'_>, reasons: &mut Reasons) -> Option<Bytes> {
+    let record = &earlier.record;
+    let apply = |data: &Tree<'_>| migration.map.apply(data);
+    let made = match (earlier.contract, record.value) {
+        (Some(contract), _) => contract
+            .see_data(record, earlier.resolve, apply)
+            .map_err(|reason| reason.detail),
+        (None, Some(value)) => Tree::parse(value)
+            .map(|data| apply(&data))
+            .map_err(|error| format!("is not JSON: {error}")),
+        (None, None) => Err("required".to_owned()),
     };
-    let Some(data) = data else {
-        unread("has no data".to_owned());
-        return None;
-    };
-    let tree = match earlier {
-        Some(earlier) => earlier
-            .schema
-            .schema
-            .read(media_type, data)
-            .map_err(|reason| unread(reason.detail)),
-        None => Tree::parse(data).map_err(|error| unread(format!("is not JSON: {error}"))),
-    };
-    let made = migration.map.apply(&tree.ok()?);
-    let made = made.map_err(|unmade| {
+    let made = made.map_err(|detail| {
+        reasons.push(Reason::new("#/earlier", detail, "migration.from"));
+    });
+    let made = made.ok()?.map_err(|unmade| {
         for Unmade { member, detail } in unmade {
             let detail = format!("cannot make `{member}` of the earlier data: it {detail}");
             reasons.push(Reason::new("#/data", detail, "migration.map"));
@@ -101,8 +102,10 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use super::Earlier;
     use crate::load;
     use crate::model::Contracts;
+    use crate::record::Incoming;
 
     fn set(map: &str) -> Contracts {
         let text = format!(
@@ -143,7 +146,16 @@ spec:
         let new = new.unwrap();
         let make = |data: Option<&[u8]>| {
             let migration = new.migration.as_ref().unwrap();
-            let made = new.data_of_earlier(migration, old.map(|old| &**old), None, data);
+            let earlier = Earlier {
+                contract: old.map(|old| &**old),
+                record: Incoming {
+                    key: None,
+                    value: data,
+                    headers: &[],
+                },
+                resolve: &|_| Err("no id is known here".to_owned()),
+            };
+            let made = new.data_of_earlier(migration, &earlier);
             made.map_err(|violation| violation.to_string())
         };
         let expected = r#"{"orderId":"o-1","total":{"amount":250,"currency":"EUR"}}"#;
@@ -157,7 +169,7 @@ spec:
                 "`#/data` cannot make `total` of the earlier data: it needs `cents`, which is not there",
             ),
             (Some(b"{"), "`#/earlier` is not JSON"),
-            (None, "`#/earlier` has no data"),
+            (None, "`#/earlier` required"),
         ] {
             let found = make(data).unwrap_err();
             assert!(found.contains(said), "{found}");

@@ -171,8 +171,9 @@ impl Gateway {
             &self.registry,
             &schemas,
         );
-        self.lanes.store(Arc::new(lanes));
-        self.bridges.put_in_force(contracts);
+        let lanes = Arc::new(lanes);
+        self.lanes.store(Arc::clone(&lanes));
+        self.bridges.put_in_force(contracts, &lanes);
         Ok(())
     }
 

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use tidegate_contract::check::{Reason, Violation};
 use tidegate_contract::event::Event;
+use tidegate_contract::migration::Earlier;
 use tidegate_contract::model::SourceRule;
+use tidegate_contract::record::Incoming;
 use tidegate_event_log::{Append, Claim, Offset, StoredRecord};
 
 use super::spec::Spec;
@@ -58,6 +60,8 @@ pub(crate) struct Copied {
     /// The offset of the record it is made of.
     pub(crate) of: Offset,
     pub(crate) append: Append,
+    /// The data as JSON, in whatever encoding it is appended; none of what is quarantined.
+    pub(crate) json: Bytes,
     pub(crate) is_quarantined: bool,
     /// The rules it breaks that only warn.
     pub(crate) warnings: Vec<String>,
@@ -121,9 +125,8 @@ fn fails(
         watched.quarantine_left = left;
         return None;
     }
-    let data = copied.append.record.value.as_deref().unwrap_or_default();
     spec.canaries.iter().find_map(|canary| {
-        let unmet = canary.unmet(data)?;
+        let unmet = canary.unmet(&copied.json)?;
         Some(Halt {
             cause: Cause::Requirement,
             detail: format!(
@@ -162,6 +165,7 @@ pub(crate) fn quarantined(
     Copied {
         of: stored.offset,
         append,
+        json: Bytes::new(),
         is_quarantined: true,
         warnings: Vec::new(),
     }
@@ -184,19 +188,20 @@ pub(crate) fn refused(spec: &Spec, detail: String) -> Violation {
 
 fn bridged(spec: &Spec, source: Source<'_>, stored: &StoredRecord) -> Result<Copied, Violation> {
     let contract = &spec.contract;
-    let data = contract.data_of_earlier(
-        spec.migration(),
-        spec.earlier.as_deref(),
-        header(stored, record::CONTENT_TYPE),
-        stored.record.value.as_deref(),
-    )?;
+    let json = earlier_data(spec, stored)?;
     let mut event = event(spec, source, stored);
-    event.data = Some(data);
+    event.data = Some(json.clone());
     let own_id = std::mem::take(&mut event.id);
     if contract.event.id.is_none() {
         event.id.clone_from(&own_id);
     }
     let checked = contract.check(&event, stored.timestamp_ms)?;
+    if spec.stamp.is_some()
+        && let Some(encoded) = contract.in_own_encoding(&event)?
+    {
+        event.data = Some(encoded);
+        event.datacontenttype = Some(contract.schema.schema.own_media_type().to_owned());
+    }
     if event.time.is_none() {
         event.time = checked.time_ms.map(rfc3339);
     }
@@ -215,7 +220,11 @@ fn bridged(spec: &Spec, source: Source<'_>, stored: &StoredRecord) -> Result<Cop
     for name in ["traceparent", "tracestate", record::REQUEST_ID] {
         headers.add_some(name, header(stored, name).map(str::to_owned));
     }
-    let record = headers.into_record(checked.key, event.data);
+    let mut data = event.data;
+    if let Some(stamp) = &spec.stamp {
+        data = stamp.write(&mut headers, data);
+    }
+    let record = headers.into_record(checked.key, data);
     let size_bytes = record.size_bytes() + (record.headers.len() + 1) * FRAMING_BYTES;
     let limit = spec.max_record_bytes();
     if size_bytes > limit {
@@ -231,9 +240,44 @@ fn bridged(spec: &Spec, source: Source<'_>, stored: &StoredRecord) -> Result<Cop
     Ok(Copied {
         of: stored.offset,
         append,
+        json,
         is_quarantined: false,
         warnings: checked.warnings,
     })
+}
+
+/// Makes the later data, as JSON, of what an earlier record holds in whatever encoding.
+fn earlier_data(spec: &Spec, stored: &StoredRecord) -> Result<Bytes, Violation> {
+    let headers = stored.record.headers.iter();
+    let mut headers: Vec<(&[u8], Option<&[u8]>)> = headers
+        .map(|header| (&header.name[..], header.value.as_deref()))
+        .collect();
+    let ours = header(stored, record::CONTRACT).is_some();
+    if ours && header(stored, record::CONTENT_TYPE).is_none() {
+        // The HTTP door takes what says nothing for JSON; a Kafka client's is the schema's own.
+        headers.push((record::CONTENT_TYPE.as_bytes(), Some(b"application/json")));
+    }
+    let bare;
+    let value = match &spec.earlier {
+        Some(_) => stored.record.value.as_deref(),
+        None => {
+            bare = record::data_of(stored);
+            bare.as_deref()
+        }
+    };
+    let earlier = Earlier {
+        contract: spec.earlier.as_deref(),
+        record: Incoming {
+            key: stored.record.key.as_deref(),
+            value,
+            headers: &headers,
+        },
+        resolve: &|id| match &spec.earlier_ids {
+            Some(ids) => ids.find(id),
+            None => Err(format!("schema id `{id}` is not known")),
+        },
+    };
+    spec.contract.data_of_earlier(spec.migration(), &earlier)
 }
 
 /// Makes the later event's envelope of the earlier one's; what is not there is made of the place.

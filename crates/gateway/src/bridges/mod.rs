@@ -36,6 +36,7 @@ use self::status::Status;
 use self::store::Store;
 use self::worker::Worker;
 use crate::clock::Clock;
+use crate::ingress::lane::Lanes;
 use crate::metrics::Metrics;
 
 /// What the workers share.
@@ -90,8 +91,8 @@ impl Bridges {
     }
 
     /// Lets bridges go by other contracts from now on.
-    pub(crate) fn put_in_force(&self, contracts: &Contracts) {
-        let in_force = InForce::of(contracts);
+    pub(crate) fn put_in_force(&self, contracts: &Contracts, lanes: &Lanes) {
+        let in_force = InForce::of(contracts, lanes);
         for name in in_force.bridges() {
             // Counters are there before the first event, so that a rise is one.
             self.shared.metrics.bridge(name);

@@ -9,15 +9,19 @@ use tidegate_contract::migration::{Canary, Migration};
 use tidegate_contract::{Contracts, EventContract, Reader};
 use tidegate_event_log::TopicSpec;
 
-use crate::ingress::lane;
+use crate::ingress::lane::{self, Lanes, Stamp};
+use crate::registry::subject::SubjectIds;
 
 /// One bridge.
-#[derive(Debug)]
 pub(crate) struct Spec {
     /// The later contract, which has a migration.
     pub(crate) contract: Arc<EventContract>,
     /// The earlier one; gone if it is in force no more.
     pub(crate) earlier: Option<Arc<EventContract>>,
+    /// The schema ids that the earlier records may carry.
+    pub(crate) earlier_ids: Option<Arc<SubjectIds>>,
+    /// The schema id that the later records carry.
+    pub(crate) stamp: Option<Stamp>,
     /// Who reads the earlier events.
     pub(crate) readers: Vec<Arc<Reader>>,
     /// Who tries out the later ones.
@@ -57,7 +61,7 @@ impl Spec {
 }
 
 /// The contracts in force, as bridges and their pictures need them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct InForce {
     contracts: Vec<Arc<EventContract>>,
     readers: Vec<Arc<Reader>>,
@@ -65,12 +69,16 @@ pub(crate) struct InForce {
 }
 
 impl InForce {
-    pub(crate) fn of(contracts: &Contracts) -> Self {
+    pub(crate) fn of(contracts: &Contracts, lanes: &Lanes) -> Self {
         let all: Vec<Arc<EventContract>> = contracts.iter().cloned().collect();
         let bridge = |contract: &Arc<EventContract>| {
             let from = &contract.migration.as_ref()?.from;
             let spec = Spec {
                 earlier: contracts.by_name(from).cloned(),
+                earlier_ids: lanes.by_name(from).and_then(|lane| lane.ids.clone()),
+                stamp: lanes
+                    .by_name(&contract.name)
+                    .and_then(|lane| lane.stamp.clone()),
                 readers: contracts.readers_of(from).cloned().collect(),
                 canaries: contracts
                     .readers_of(&contract.name)

@@ -177,3 +177,73 @@ async fn a_gateway_that_stops_ends_its_bridges() {
     let committed: i64 = committed.unwrap().into_iter().flatten().sum();
     assert_eq!(committed, 1, "what was copied is committed");
 }
+
+const IN_AVRO: &str = "
+apiVersion: contract/v1
+kind: EventContract
+metadata: {name: orders}
+spec:
+  class: fact
+  lifecycle: LIFECYCLE
+  event: {type: com.example.order}
+  schema: {format: avro, file: order.avsc, subject: orders-value, schemaId: prefix}
+  key: {from: $.customer}
+";
+
+const FROM_AVRO: &str = "---
+apiVersion: contract/v1
+kind: EventContract
+metadata: {name: orders-2, version: 2.0.0}
+spec:
+  class: fact
+  schema: {format: avro, file: order-2.avsc, subject: orders-2-value, schemaId: header}
+  key: {from: $.customer}
+  migration: {from: orders, map: {customer: $.customer, cents: message.total * 100}}
+";
+
+fn in_avro(text: &str) -> tidegate_contract::Contracts {
+    let schema = |path: &str| {
+        let field = match path {
+            "order.avsc" => "total",
+            _ => "cents",
+        };
+        Some(format!(
+            r#"{{"type": "record", "name": "Order", "fields": [
+                {{"name": "customer", "type": "string"}}, {{"name": "{field}", "type": "long"}}]}}"#
+        ))
+    };
+    let files = [("all.yaml".to_owned(), text.to_owned())];
+    tidegate_contract::load::sources(&files, &schema).unwrap_or_else(|found| panic!("{found}"))
+}
+
+#[tokio::test]
+async fn records_with_schema_ids_are_read_by_them_and_copies_carry_their_own() {
+    let gateway = start().await;
+    let put = async |text: &str| {
+        let contracts = in_avro(text);
+        gateway.gateway.replace_contracts(&contracts).await.unwrap();
+    };
+    let active = IN_AVRO.replace("LIFECYCLE", "active");
+    put(&active).await;
+    let order = r#"{"total": 3, "customer": "c"}"#;
+    gateway.order("e-1", order).await.accepted(false);
+    let sent = gateway.records("orders").await;
+    let value = sent[0].record.value.as_deref().unwrap();
+    assert_eq!(value, [0, 0, 0, 0, 1, 2, b'c', 6], "the id, then Avro");
+    // A retired contract registers nothing, and its records are read all the same.
+    let retired = IN_AVRO.replace("LIFECYCLE", "retired");
+    put(&format!("{retired}{FROM_AVRO}")).await;
+    until(&gateway, "copied", |told| told["dealt_with"] == 1).await;
+    let copied = gateway.records("orders-2").await;
+    let value = copied[0].record.value.as_deref();
+    assert_eq!(
+        value,
+        Some(&[2, b'c', 216, 4][..]),
+        "Avro without an id before"
+    );
+    assert_eq!(header(&copied[0], "tidegate_schema_id"), Some("2"));
+    assert_eq!(header(&copied[0], "content-type"), Some("application/avro"));
+    let headers = &copied[0].record.headers;
+    let id = headers.iter().find(|h| h.name == "__value_schema_id");
+    assert_eq!(id.unwrap().value.as_deref().map(<[u8]>::len), Some(17));
+}

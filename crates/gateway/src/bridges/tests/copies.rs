@@ -193,6 +193,7 @@ fn item(of: i64, key: Option<&str>, is_quarantined: bool) -> Copied {
             },
             claim: None,
         },
+        json: Default::default(),
         is_quarantined,
         warnings: Vec::new(),
     }

@@ -111,6 +111,8 @@ async fn a_bridge_goes_on_after_its_earlier_contract_is_gone() {
     let alone = Spec {
         contract: Arc::clone(&whole.contract),
         earlier: None,
+        earlier_ids: None,
+        stamp: None,
         readers: Vec::new(),
         canaries: Vec::new(),
     };

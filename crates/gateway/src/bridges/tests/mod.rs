@@ -22,6 +22,7 @@ use super::state::Rollout;
 use super::store::Store;
 use super::worker::{Next, Worker};
 use crate::clock::Clock;
+use crate::ingress::lane::Lanes;
 use crate::ingress::quarantine;
 use crate::ingress::record::header;
 use crate::metrics::Metrics;
@@ -128,7 +129,7 @@ fn spec(says: Says) -> Arc<Spec> {
     };
     let files = [("all.yaml".to_owned(), text)];
     let contracts = load::sources(&files, &schema).unwrap_or_else(|found| panic!("{found}"));
-    let in_force = InForce::of(&contracts);
+    let in_force = InForce::of(&contracts, &Lanes::default());
     Arc::clone(in_force.bridge("paid-2").unwrap())
 }
 
