@@ -11,6 +11,7 @@ use crate::explain::Explained;
 use crate::expression::Expression;
 use crate::field_map::FieldMap;
 use crate::load::Document;
+use crate::migration::Migration;
 use crate::path::Path;
 use crate::reader::Reader;
 use crate::schema::Schema;
@@ -353,6 +354,8 @@ pub struct EventContract {
     pub personal: Vec<PersonalField>,
     /// How far back events must stay readable; absent means the whole retention.
     pub replay_window: Option<Duration>,
+    /// The earlier event type that this one takes over from.
+    pub migration: Option<Migration>,
     pub(crate) explained: Vec<Explained>,
     pub(crate) document: Document,
 }

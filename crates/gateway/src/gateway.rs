@@ -11,6 +11,7 @@ use axum::http::{HeaderName, Response};
 use tidegate_contract::Contracts;
 use tidegate_event_log::{Log, LogError, TopicSpec};
 
+use crate::bridges::Bridges;
 use crate::clock::{Clock, Ids};
 use crate::contracts::check::Turn;
 use crate::contracts::{self, ContractSource, Room};
@@ -77,6 +78,9 @@ pub enum StartError {
         "the contracts in topic `_tidegate.contracts` cannot be used\nhint: start with `--contracts DIR` in their place"
     )]
     Contracts(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The states of bridges cannot be read.
+    #[error("the states of bridges in topic `_tidegate.bridges` cannot be read")]
+    Bridges(#[source] LogError),
     /// A setting cannot be used.
     #[error("`{0}` is not a header's name")]
     HeaderName(String),
@@ -88,7 +92,7 @@ pub struct Gateway {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Refusals,
     pub(crate) inflight: Inflight,
     pub(crate) kept_headers: Vec<HeaderName>,
@@ -98,6 +102,7 @@ pub struct Gateway {
     /// One check of contracts at a time.
     pub(crate) contract_checks: Turn,
     in_force: ArcSwap<Contracts>,
+    pub(crate) bridges: Bridges,
     lanes: ArcSwap<Lanes>,
     draining: AtomicBool,
 }
@@ -131,20 +136,25 @@ impl Gateway {
         }
         let contracts = Room::open(&log, contracts).await;
         let contracts = contracts.map_err(|error| StartError::Contracts(Box::new(error)))?;
+        let registry = registry.map_err(StartError::Schemas)?;
+        let metrics = Arc::new(Metrics::new());
+        let shared = (Arc::clone(&log), Arc::clone(&clock), Arc::clone(&metrics));
+        let bridges = Bridges::start(shared.0, shared.1, shared.2).await;
         let gateway = Arc::new(Self {
             log,
             settings,
             clock,
             ids,
-            metrics: Metrics::new(),
+            metrics,
             refusals: Refusals::default(),
             inflight: Inflight::default(),
             kept_headers,
             started_ms,
-            registry: Arc::new(registry.map_err(StartError::Schemas)?),
+            registry: Arc::new(registry),
             contracts,
             contract_checks: Turn::default(),
             in_force: ArcSwap::default(),
+            bridges: bridges.map_err(StartError::Bridges)?,
             lanes: ArcSwap::default(),
             draining: AtomicBool::new(false),
         });
@@ -197,7 +207,9 @@ impl Gateway {
             &self.registry,
             schemas,
         );
-        self.lanes.store(Arc::new(lanes));
+        let lanes = Arc::new(lanes);
+        self.lanes.store(Arc::clone(&lanes));
+        self.bridges.put_in_force(contracts, &lanes);
         self.in_force.store(Arc::new(contracts.clone()));
     }
 

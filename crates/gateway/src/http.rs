@@ -19,7 +19,7 @@ use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 use crate::server::{Wording, serve};
-use crate::{contracts, ingress, query, registry};
+use crate::{bridges, contracts, ingress, query, registry};
 
 /// Prometheus asks for this form by name.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,7 +39,17 @@ pub async fn serve_http(
         shutdown.await;
         draining.start_draining();
     };
-    serve(listener, router, Wording::Problem, gateway, shutdown).await
+    serve(
+        listener,
+        router,
+        Wording::Problem,
+        Arc::clone(&gateway),
+        shutdown,
+    )
+    .await?;
+    // What was taken in is copied before the log stops; what was not, the next process goes on with.
+    gateway.bridges.stop(gateway.settings.drain_timeout).await;
+    Ok(())
 }
 
 /// Serves the schema registry, as clients of Confluent's know it.
@@ -74,6 +84,7 @@ fn api(gateway: Arc<Gateway>) -> Router {
         .merge(contracts::check::routes::router())
         .merge(contracts::routes::router())
         .merge(query::routes::router())
+        .merge(bridges::routes::router())
         .route("/problems/{slug}", get(get_problem))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

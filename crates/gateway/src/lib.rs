@@ -21,6 +21,7 @@
 //! ```
 
 mod answer;
+mod bridges;
 mod clock;
 mod contracts;
 mod gateway;

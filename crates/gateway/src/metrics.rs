@@ -72,6 +72,15 @@ pub(crate) struct LaneCounters {
     pub(crate) quarantine_repeated: Counter,
 }
 
+/// What a bridge does; its contract is the later one.
+#[derive(Clone, Debug)]
+pub(crate) struct BridgeMeters {
+    pub(crate) copied: Counter,
+    pub(crate) quarantined: Counter,
+    pub(crate) lag: Gauge,
+    pub(crate) halted: Gauge,
+}
+
 /// All metrics of the gateway.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -83,6 +92,10 @@ pub(crate) struct Metrics {
     warned: Family<RuleLabel, Counter>,
     refused: Family<ReasonLabel, Counter>,
     pub(crate) port_refusals: PortRefusals,
+    bridge_copied: Family<ContractLabel, Counter>,
+    bridge_quarantined: Family<ContractLabel, Counter>,
+    bridge_lag: Family<ContractLabel, Gauge>,
+    bridge_halted: Family<ContractLabel, Gauge>,
     pub(crate) append_seconds: Histogram,
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
@@ -186,6 +199,10 @@ impl Metrics {
             warned: Family::default(),
             refused: Family::default(),
             port_refusals: PortRefusals::default(),
+            bridge_copied: Family::default(),
+            bridge_quarantined: Family::default(),
+            bridge_lag: Family::default(),
+            bridge_halted: Family::default(),
             append_seconds: Histogram::new(APPEND_SECONDS),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
@@ -229,6 +246,7 @@ impl Metrics {
             "Records of Kafka clients that broke the contract of their topic, by contract and rule; none of their batches is stored",
             metrics.port_refusals.0.clone(),
         );
+        metrics.register_bridges(add);
         add.register_with_unit(
             "append_duration",
             "Time from handing a request's events to the log to its ack",
@@ -255,6 +273,43 @@ impl Metrics {
         Self {
             registry,
             ..metrics
+        }
+    }
+
+    fn register_bridges(&self, add: &mut Registry) {
+        add.register(
+            "bridge_events_copied",
+            "Events of an earlier type stored in the topic of the later contract",
+            self.bridge_copied.clone(),
+        );
+        add.register(
+            "bridge_events_quarantined",
+            "Events of an earlier type that cannot be events of the later contract and were kept",
+            self.bridge_quarantined.clone(),
+        );
+        add.register_with_unit(
+            "bridge_lag",
+            "Events of the earlier type not yet copied",
+            Unit::Other("records".to_owned()),
+            self.bridge_lag.clone(),
+        );
+        add.register(
+            "bridge_halted",
+            "Whether the rollout halted because a canary failed (1) or not (0)",
+            self.bridge_halted.clone(),
+        );
+    }
+
+    /// Returns the meters of a contract's bridge.
+    pub(crate) fn bridge(&self, contract: &str) -> BridgeMeters {
+        let label = ContractLabel {
+            contract: contract.to_owned(),
+        };
+        BridgeMeters {
+            copied: self.bridge_copied.get_or_create(&label).clone(),
+            quarantined: self.bridge_quarantined.get_or_create(&label).clone(),
+            lag: self.bridge_lag.get_or_create(&label).clone(),
+            halted: self.bridge_halted.get_or_create(&label).clone(),
         }
     }
 

@@ -70,6 +70,8 @@ kinds! {
     ContractNotFound "contract-not-found" 404 "There is no such contract";
     /// The address knows other methods.
     MethodNotAllowed "method-not-allowed" 405 "The method is not allowed here";
+    /// The bridge is in a state in which this cannot be asked of it.
+    BridgeState "bridge-state" 409 "The bridge is in another state";
     /// The request did not arrive in time.
     RequestTimeout "request-timeout" 408 "The request took too long to arrive";
     /// A folder is the source of contracts.

@@ -7,6 +7,7 @@
 
 mod apply;
 mod architecture;
+mod bridges;
 mod contracts;
 mod crash;
 mod demo;

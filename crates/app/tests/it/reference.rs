@@ -108,7 +108,8 @@ fn ask(address: &str, request: &str) -> String {
 #[test]
 fn the_metrics() {
     let data = tempdir().unwrap();
-    let served = Served::start(data.path(), &["--contracts", "examples/small/contracts"]);
+    let contracts = ["--contracts", "examples/migration/contracts"];
+    let served = Served::start(data.path(), &contracts);
     let ops = served.ready.split("ops=").nth(1).unwrap().trim();
     // A family without a sample is not told; a refusal gives it one.
     ask(

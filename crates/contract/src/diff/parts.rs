@@ -1,5 +1,5 @@
 //! What a change means of keys that hold many things: rules, fields about persons, the shape of
-//! requests. They are compared by their names, not by their places in the file.
+//! requests, the bridge from an earlier type. They are compared by their names, not by their places in the file.
 
 use super::rules::{self, Rule};
 use crate::model::{CompatibilityPolicy, EventContract, FieldRule, OnFailure};
@@ -10,6 +10,7 @@ const PERSONAL: &str = "spec.privacy.fields";
 const REQUEST: &str = "spec.ingress.request";
 const ALLOW: &str = "metadata.allow";
 const DEPRECATION: &str = "spec.deprecation";
+const MIGRATION: &str = "spec.migration";
 
 /// A change and the key it stands at.
 pub(super) struct Found {
@@ -24,7 +25,7 @@ pub(super) fn owns(key: &str) -> bool {
         key.strip_prefix(part)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
     };
-    [RULES, PERSONAL, REQUEST, ALLOW, DEPRECATION]
+    [RULES, PERSONAL, REQUEST, ALLOW, DEPRECATION, MIGRATION]
         .into_iter()
         .any(inside)
 }
@@ -42,6 +43,7 @@ pub(super) fn compare(before: &EventContract, after: &EventContract) -> Vec<Foun
             message: "other lint findings are allowed".to_owned(),
         });
     }
+    migration(before, after, &mut found);
     found
 }
 
@@ -214,5 +216,45 @@ fn request(before: &EventContract, after: &EventContract, found: &mut Vec<Found>
     if old.headers != new.headers {
         let message = "other headers are kept beside the original body".to_owned();
         add(format!("{REQUEST}.headers"), &rules::DESCRIBED, message);
+    }
+}
+
+fn migration(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {
+    let mut add = |key: &str, rule, message: String| {
+        found.push(Found {
+            key: key.to_owned(),
+            rule,
+            message,
+        });
+    };
+    let (old, new) = match (&before.migration, &after.migration) {
+        (None, None) => return,
+        (Some(old), Some(new)) => (old, new),
+        (None, Some(new)) => {
+            let message = format!("events of `{}` will be copied into it", new.from);
+            return add(MIGRATION, &rules::BRIDGE_ADDED, message);
+        }
+        (Some(old), None) => {
+            let message = format!(
+                "events of `{}` are no longer copied: who still sends them reaches nobody here",
+                old.from
+            );
+            return add(MIGRATION, &rules::BRIDGE_REMOVED, message);
+        }
+    };
+    if old.from != new.from {
+        let message = format!(
+            "events of `{}` are copied in place of those of `{}`",
+            new.from, old.from
+        );
+        add("spec.migration.from", &rules::BRIDGE_REMOVED, message);
+    }
+    if old.map.texts() != new.map.texts() {
+        let message = "events are copied in another way from now on".to_owned();
+        add("spec.migration.map", &rules::BRIDGE_MAPPED, message);
+    }
+    if old.canary != new.canary {
+        let message = "the first part for the canaries is another one".to_owned();
+        add("spec.migration.canary", &rules::DESCRIBED, message);
     }
 }

@@ -27,6 +27,9 @@ macro_rules! rules {
 }
 
 rules! {
+    BRIDGE_ADDED: "bridge-added", Safe, "";
+    BRIDGE_MAPPED: "bridge-mapped", Risky, "see that readers take both forms: what was copied stays as it is";
+    BRIDGE_REMOVED: "bridge-removed", Risky, "see first that its bridge has ended: `tidegate contract rollout list`";
     CLASS_CHANGED: "class-changed", Risky, "write out the defaults that should stay";
     CLEANUP_CHANGED: "cleanup-changed", Breaking, "make it a new contract with a topic of its own";
     PROMISE_KEPT: "compatibility-raised", Safe, "";

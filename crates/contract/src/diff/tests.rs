@@ -314,6 +314,7 @@ fn every_key_has_a_judgement_both_ways() {
         "spec.privacy.fields",
         "spec.deprecation",
         "metadata.allow",
+        "spec.migration",
     ];
     judged.extend(others.map(str::to_owned));
     let contracts = load(&[order()]);
@@ -433,6 +434,27 @@ fn allowances_are_for_people() {
         &json!([{"rule": "a", "why": "b"}]),
     );
     assert_eq!(rules([order()], [allowed]), ["described"]);
+}
+
+#[test]
+fn bridges_are_compared_by_what_they_copy() {
+    let bridged = |from: &str, id: &str, canary: Value| {
+        let migration = json!({"from": from, "map": {"id": id}, "canary": canary});
+        set(&order(), "spec.migration", &migration)
+    };
+    let first = |first: u64| json!({"first": first});
+    let old = bridged("order", "$.id", first(10));
+    let check = |from: &Value, to: &Value, expected: &[&str]| {
+        assert_eq!(rules([from.clone()], [to.clone()]), expected, "{from} {to}");
+    };
+    check(&order(), &old, &["bridge-added"]);
+    check(&old, &order(), &["bridge-removed"]);
+    check(&old, &old, &[]);
+    let other = bridged("other", "$.id", first(10));
+    check(&old, &other, &["bridge-removed"]);
+    let mapped = bridged("order", "message.id + '-1'", first(10));
+    check(&old, &mapped, &["bridge-mapped"]);
+    check(&old, &bridged("order", "$.id", first(20)), &["described"]);
 }
 
 #[test]

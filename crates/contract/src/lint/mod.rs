@@ -42,6 +42,8 @@ pub struct Rule {
 pub static RULES: &[&Rule] = &[
     &rules::allowance_known::RULE,
     &rules::allowance_used::RULE,
+    &rules::bridge_source_known::RULE,
+    &rules::canary_reader_known::RULE,
     &rules::capacity_for_peak::RULE,
     &rules::dead_letter_owned::RULE,
     &rules::deprecated_unread::RULE,

@@ -11,6 +11,7 @@ use crate::explain::Explained;
 use crate::expression::{Expression, MESSAGE, REQUEST};
 use crate::field_map::FieldMap;
 use crate::format::keys::{CONSUMER_CONTRACT, EVENT_CONTRACT, TEAM};
+use crate::migration::{Canary, Migration};
 use crate::model::{
     Allowance, Approves, Deprecation, EventContract, EventRules, FieldRule, Idempotency,
     IngressRules, KeyRules, Lifecycle, OnFailure, OnInvalid, Peak, PersonalField, RequestRules,
@@ -127,6 +128,7 @@ pub(super) fn event_contract(
     let on_invalid = values.get("spec.ingress.onInvalid");
     let rules = rules(written, &values, on_invalid, &mut wrong);
     let request = request(written, &values, schema, &mut wrong);
+    let migration = migration(written, &values, &mut wrong);
     let (schema, fingerprint) = match found {
         Ok(found) => found,
         Err(problem) => {
@@ -209,6 +211,7 @@ pub(super) fn event_contract(
         },
         personal,
         replay_window: values.maybe("spec.replay.window"),
+        migration,
         document: Document::new(file, written),
         explained: Vec::new(),
     };
@@ -272,29 +275,14 @@ fn request(
 ) -> Option<RequestRules> {
     const KEY: &str = "spec.ingress.request";
     let file: String = values.maybe(&format!("{KEY}.schema"))?;
-    let of = format!("{KEY}.map");
-    let texts: Vec<(String, String)> = written
-        .labels(&of)
-        .iter()
-        .map(|name| (name.clone(), values.get(&item_key(&of, name))))
-        .collect();
-    let members = texts
-        .iter()
-        .map(|(name, text)| (name.as_str(), text.as_str()));
-    let map = FieldMap::compile(members, REQUEST).map_err(|(name, error)| {
-        let key = item_key(&of, &name);
-        let hint = "a path such as `$.id`, or CEL such as `request.amount * 100`".to_owned();
-        wrong.push((
-            key.clone(),
-            Problem::new(format!("`{key}` {error}"), Some(hint)),
-        ));
-    });
+    let hint = "a path such as `$.id`, or CEL such as `request.amount * 100`";
+    let map = field_map(written, values, &format!("{KEY}.map"), REQUEST, hint, wrong);
     let schema = schema(SchemaFormat::Json, &file)
         .map_err(|problem| wrong.push((format!("{KEY}.schema"), problem)));
     Some(RequestRules {
         file,
         schema: schema.ok()?.0,
-        map: map.ok()?,
+        map: map?,
         headers: values.items(written, &format!("{KEY}.headers")),
     })
 }
@@ -363,6 +351,48 @@ fn deprecation(
         sunset,
         successor,
     })
+}
+
+fn migration(written: &Written, values: &Values<'_>, wrong: &mut Vec<Wrong>) -> Option<Migration> {
+    const KEY: &str = "spec.migration";
+    let from: String = values.maybe(&format!("{KEY}.from"))?;
+    let hint = "a path such as `$.id`, or CEL such as `message.amount * 100`";
+    let map = field_map(written, values, &format!("{KEY}.map"), MESSAGE, hint, wrong);
+    let first = values.maybe(&format!("{KEY}.canary.first"));
+    Some(Migration {
+        from,
+        map: map?,
+        canary: first.map(|first| Canary {
+            first,
+            watch: values.get(&format!("{KEY}.canary.for")),
+            max_quarantined_percent: values.get(&format!("{KEY}.canary.maxQuarantined")),
+        }),
+    })
+}
+
+/// Reads the map at `key`, whose expressions see the data as `variable`.
+fn field_map(
+    written: &Written,
+    values: &Values<'_>,
+    key: &str,
+    variable: &'static str,
+    hint: &str,
+    wrong: &mut Vec<Wrong>,
+) -> Option<FieldMap> {
+    let texts: Vec<(String, String)> = written
+        .labels(key)
+        .iter()
+        .map(|name| (name.clone(), values.get(&item_key(key, name))))
+        .collect();
+    let members = texts
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
+    let map = FieldMap::compile(members, variable).map_err(|(name, error)| {
+        let key = item_key(key, &name);
+        let problem = Problem::new(format!("`{key}` {error}"), Some(hint.to_owned()));
+        wrong.push((key, problem));
+    });
+    map.ok()
 }
 
 fn personal(

@@ -289,6 +289,7 @@ impl<'a> Set<'a> {
                     .push(contract.error("metadata.owner", message, Some(hint)));
             }
         }
+        self.refuse_circles(&contracts);
         if !self.found.is_empty() {
             self.found.sort();
             return Err(self.found);
@@ -298,6 +299,36 @@ impl<'a> Set<'a> {
             readers.into_iter().map(|read| read.item).collect(),
             teams.into_iter().map(|read| read.item).collect(),
         ))
+    }
+
+    /// Events that are copied in a circle would be copied for ever.
+    fn refuse_circles(&mut self, contracts: &[Read<'_, Arc<EventContract>>]) {
+        let from = |contract: &EventContract| Some(contract.migration.as_ref()?.from.clone());
+        let earlier: HashMap<&str, String> = contracts
+            .iter()
+            .filter_map(|read| Some((read.item.name.as_str(), from(&read.item)?)))
+            .collect();
+        for read in contracts {
+            let name = read.item.name.as_str();
+            let mut way = vec![name];
+            // Each contract at most once, so a circle that does not lead here ends too.
+            while let Some(next) = earlier.get(way[way.len() - 1]).map(String::as_str) {
+                if next == name {
+                    let way: Vec<String> = way.iter().map(|name| format!("`{name}`")).collect();
+                    let message = format!(
+                        "`migration.from` leads from {} back to `{name}`",
+                        way.join(" to ")
+                    );
+                    let hint = "name the event type that was there before".to_owned();
+                    self.found
+                        .push(read.error("spec.migration.from", message, Some(hint)));
+                }
+                if way.contains(&next) {
+                    break;
+                }
+                way.push(next);
+            }
+        }
     }
 
     fn refuse_twice<T>(

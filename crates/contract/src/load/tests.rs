@@ -422,3 +422,25 @@ error: contracts/orders.yaml:6:61: `spec.ingress.request.map[id]` has a macro su
 hint: a path such as `$.id`, or CEL such as `request.amount * 100`"#,
     );
 }
+
+#[test]
+fn events_are_not_copied_in_a_circle() {
+    let contract = |name: &str, from: &str| {
+        format!(
+            "apiVersion: contract/v1\nkind: EventContract\nmetadata: {{name: {name}}}\nspec:\n  class: fact\n  schema: {{file: schemas/order.json}}\n  key: {{from: $.id}}\n  migration: {{from: {from}, map: {{id: $.id}}}}\n"
+        )
+    };
+    let found = errors(&contract("a", "a"));
+    assert!(
+        found.contains("8:21: `migration.from` leads from `a` back to `a`"),
+        "{found}"
+    );
+    let three = [contract("a", "c"), contract("b", "a"), contract("c", "b")].join("---\n");
+    let found = errors(&three);
+    let said = "leads from `b` to `a` to `c` back to `b`";
+    assert!(found.contains(said), "{found}");
+    // One that leads into the circle is not part of it.
+    let found = errors(&[contract("a", "a"), contract("b", "a")].join("---\n"));
+    assert_eq!(found.matches("error:").count(), 1, "{found}");
+    assert_eq!(errors(&contract("b", "elsewhere")), "");
+}

@@ -27,6 +27,7 @@ use crate::event::{self, is_json, timestamp_ms};
 use crate::model::{Enforce, EventContract, MissingTime, OnInvalid, SchemaFormat, SourceRule};
 use crate::schema::{Data, Schema, Wanted};
 use crate::schema_id::{SchemaId, VALUE_HEADER, Written};
+use crate::tree::Tree;
 
 /// Name and value of a record's header.
 pub type Header<'r> = (&'r [u8], Option<&'r [u8]>);
@@ -173,30 +174,14 @@ impl EventContract {
         resolve: &dyn Fn(SchemaId) -> Result<Writer, String>,
         reasons: &mut Reasons,
     ) {
-        let writer = match framed.written.as_ref().map(|written| resolve(written.id)) {
-            None => Writer::Contract,
-            Some(Ok(writer)) => writer,
-            Some(Err(detail)) => {
-                return reasons.push(Reason::new("#/schemaId", detail, "schema.subject"));
-            }
+        let writer = match writer_of(framed, resolve) {
+            Ok(writer) => writer,
+            Err(reason) => return reasons.push(reason),
         };
-        let message;
-        let (schema, is_read) = match &writer {
-            Writer::Contract => (&self.schema.schema, true),
-            Writer::Version { schema, is_read } => (&**schema, *is_read),
-        };
-        let schema = match framed.written.as_ref().map(|w| w.message.as_slice()) {
-            Some(indexes) if !indexes.is_empty() => {
-                message = schema.at_message(indexes);
-                match &message {
-                    Some(message) if message.is_same_message(&self.schema.schema) => message,
-                    _ => {
-                        let detail = "names a message that is not the contract's";
-                        return reasons.push(Reason::new("#/schemaId", detail, "schema.schemaId"));
-                    }
-                }
-            }
-            _ => schema,
+        let mut message = None;
+        let (schema, is_read) = match self.schema_of(framed, &writer, &mut message) {
+            Ok(found) => found,
+            Err(reason) => return reasons.push(reason),
         };
         let mut paths: Vec<&[String]> = vec![self.key.from.names()];
         paths.extend(self.event.id.as_ref().map(|path| path.names()));
@@ -228,6 +213,53 @@ impl EventContract {
             // A rule is written for data of the schema's shape; one that only warns refuses nothing.
             if by_rules && reasons.total() == before {
                 self.check_rules(&data.tree, reasons, &mut Vec::new());
+            }
+        }
+    }
+
+    /// Shows the data of a record, whoever wrote it, by the schema that its id names or by the
+    /// contract's own. Whether it keeps the contract is not asked.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn see_data<T>(
+        &self,
+        record: &Incoming<'_>,
+        resolve: &dyn Fn(SchemaId) -> Result<Writer, String>,
+        see: impl FnOnce(&Tree<'_>) -> T,
+    ) -> Result<T, Reason> {
+        let Some(value) = record.value else {
+            return Err(Reason::new("#/data", "required", "schema.format"));
+        };
+        let framed = self.frame(record, value)?;
+        let writer = writer_of(&framed, resolve)?;
+        let mut message = None;
+        let (schema, _) = self.schema_of(&framed, &writer, &mut message)?;
+        let data = self.read_data(record, &framed, schema, Wanted::All)?;
+        Ok(see(&data.tree))
+    }
+
+    /// Finds the schema that data was written by, and whether the contract's reads all it may say.
+    fn schema_of<'s>(
+        &'s self,
+        framed: &Framed<'_>,
+        writer: &'s Writer,
+        message: &'s mut Option<Schema>,
+    ) -> Result<(&'s Schema, bool), Reason> {
+        let (schema, is_read) = match writer {
+            Writer::Contract => (&self.schema.schema, true),
+            Writer::Version { schema, is_read } => (&**schema, *is_read),
+        };
+        let indexes = framed.written.as_ref().map(|w| w.message.as_slice());
+        let Some(indexes) = indexes.filter(|indexes| !indexes.is_empty()) else {
+            return Ok((schema, is_read));
+        };
+        *message = schema.at_message(indexes);
+        match message {
+            Some(message) if message.is_same_message(&self.schema.schema) => Ok((message, is_read)),
+            _ => {
+                let detail = "names a message that is not the contract's";
+                Err(Reason::new("#/schemaId", detail, "schema.schemaId"))
             }
         }
     }
@@ -331,6 +363,16 @@ impl EventContract {
         }
         id
     }
+}
+
+fn writer_of(
+    framed: &Framed<'_>,
+    resolve: &dyn Fn(SchemaId) -> Result<Writer, String>,
+) -> Result<Writer, Reason> {
+    let writer = framed.written.as_ref().map(|written| resolve(written.id));
+    writer
+        .unwrap_or(Ok(Writer::Contract))
+        .map_err(|detail| Reason::new("#/schemaId", detail, "schema.subject"))
 }
 
 /// Finds a header. Two of a name are refused: readers differ in which one they take.

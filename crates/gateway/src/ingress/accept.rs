@@ -13,8 +13,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use tidegate_contract::check::{Checked, Placement, Violation};
 use tidegate_contract::event::Event;
-use tidegate_contract::model::{OnInvalid, SchemaIdPlace};
-use tidegate_contract::schema_id::VALUE_HEADER;
+use tidegate_contract::model::OnInvalid;
 use tidegate_contract::tree::Tree;
 use tidegate_event_log::{Append, Appended, Claim, Disposition, LogError, Outcome};
 use tokio::time::{Instant, timeout_at};
@@ -240,15 +239,7 @@ impl Gateway {
             self.metrics.count_warning(&lane.contract.name, rule);
         }
         if let Some(stamp) = &lane.stamp {
-            headers.add(record::SCHEMA_ID, stamp.number.clone());
-            match stamp.place {
-                SchemaIdPlace::Header => headers.add(VALUE_HEADER, stamp.bytes.clone()),
-                SchemaIdPlace::Prefix => {
-                    event.data = event
-                        .data
-                        .map(|data| [&stamp.bytes[..], &data].concat().into());
-                }
-            }
+            event.data = stamp.write(&mut headers, event.data.take());
         }
         let record = headers.into_record(checked.key, event.data);
         let size_bytes = record.size_bytes() + (record.headers.len() + 1) * FRAMING_BYTES;

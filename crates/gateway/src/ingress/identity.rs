@@ -8,6 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_event_log::{Claim, Fingerprint};
 
+const DAY: Duration = Duration::from_hours(24);
+/// The log holds no claim longer.
+const MAX_WINDOW: Duration = Duration::from_hours(400 * 24);
+
 /// For what a name is claimed; accepted and quarantined events do not meet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Scope {
@@ -55,6 +59,30 @@ pub(crate) fn quarantined(
         identity: Bytes::from(name),
         fingerprint,
         window,
+    }
+}
+
+/// Makes the claim of what is appended for a record of an earlier event type, whatever that is: the
+/// place is the whole identity. `kept` is how long the record can be met again, if that ends.
+pub(crate) fn bridged(
+    contract: &str,
+    topic_id: [u8; 16],
+    partition: i32,
+    offset: i64,
+    kept: Option<Duration>,
+) -> Claim {
+    let mut name = Vec::with_capacity(48 + contract.len());
+    name.push(b'b');
+    push(&mut name, contract.as_bytes());
+    name.extend_from_slice(&topic_id);
+    name.extend_from_slice(&partition.to_be_bytes());
+    name.extend_from_slice(&offset.to_be_bytes());
+    let window = kept.map_or(MAX_WINDOW, |kept| kept.saturating_add(DAY));
+    Claim {
+        identity: Bytes::from(name),
+        // Another map would make other data; it is the same event all the same.
+        fingerprint: Fingerprint([0; 16]),
+        window: window.clamp(30 * DAY, MAX_WINDOW),
     }
 }
 
@@ -130,6 +158,13 @@ mod tests {
         let expected = b"e\0\0\0\x07default\0\0\0\x06ordersi\0\0\0\x02/s\0\0\0\x011";
         assert_eq!(&claim.identity[..], expected);
         assert_eq!(short_hash(b"evt-1"), "a44eeeb6");
+        let claim = bridged("orders", [7; 16], 2, 258, Some(day));
+        let mut expected = b"b\0\0\0\x06orders".to_vec();
+        expected.extend([7; 16]);
+        expected.extend(b"\0\0\0\x02\0\0\0\0\0\0\x01\x02");
+        assert_eq!(&claim.identity[..], expected);
+        assert_eq!(claim.window, 30 * day);
+        assert_eq!(bridged("orders", [7; 16], 2, 1, None).window, 400 * day);
     }
 
     #[test]

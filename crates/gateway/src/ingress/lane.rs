@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_contract::model::SchemaIdPlace;
-use tidegate_contract::schema_id::{SchemaId, Written};
+use tidegate_contract::schema_id::{SchemaId, VALUE_HEADER, Written};
 use tidegate_contract::{Contracts, EventContract};
 use tidegate_event_log::{TopicConfig, TopicSpec};
 
 use super::deprecation::{self, Told};
 use super::port::RecordRules;
+use super::record::{self, HeaderList};
 use crate::metrics::{LaneCounters, Metrics};
 use crate::registry::Registered;
 use crate::registry::store::Store;
@@ -41,12 +42,15 @@ pub(crate) struct Lane {
     pub(crate) told: Told,
     /// The id of the schema as records carry it, if they do.
     pub(crate) stamp: Option<Stamp>,
+    /// The schema ids that its records may carry, if they carry any.
+    pub(crate) ids: Option<Arc<SubjectIds>>,
     rules: Option<Arc<RecordRules>>,
     partitions: i32,
     turn: AtomicUsize,
 }
 
 /// The id of a contract's schema, ready to be written.
+#[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     /// The number, for people.
     pub(crate) number: Bytes,
@@ -74,6 +78,18 @@ impl Stamp {
             bytes: written.to_header().into(),
         })
     }
+
+    /// Writes the id where it goes: into the headers, or before the data, which is returned.
+    pub(crate) fn write(&self, headers: &mut HeaderList, data: Option<Bytes>) -> Option<Bytes> {
+        headers.add(record::SCHEMA_ID, self.number.clone());
+        match self.place {
+            SchemaIdPlace::Header => {
+                headers.add(VALUE_HEADER, self.bytes.clone());
+                data
+            }
+            SchemaIdPlace::Prefix => data.map(|data| [&self.bytes[..], &data].concat().into()),
+        }
+    }
 }
 
 /// What the schemas of contracts are in the registry, by the contracts' names.
@@ -87,12 +103,17 @@ impl Lane {
         registered: Option<&Registered>,
         partitions: i32,
     ) -> Self {
-        let ids = registered.map(|registered| {
-            SubjectIds::new(Arc::clone(registry), Arc::clone(contract), registered)
-        });
+        let (store, own) = (Arc::clone(registry), Arc::clone(contract));
+        let ids = match (registered, &contract.schema.subject) {
+            (Some(registered), _) => Some(SubjectIds::new(store, own, registered)),
+            (None, Some(subject)) => Some(SubjectIds::of_subject(store, own, subject)),
+            (None, None) => None,
+        };
+        let ids = ids.map(Arc::new);
         Self {
             stamp: registered.and_then(|registered| Stamp::of(contract, registered)),
-            rules: RecordRules::of(contract, ids, metrics.port_refusals.clone()),
+            rules: RecordRules::of(contract, ids.clone(), metrics.port_refusals.clone()),
+            ids,
             counters: metrics.lane(&contract.name),
             max_data_bytes: usize::try_from(contract.topic.max_message.as_bytes())
                 .unwrap_or(usize::MAX),
@@ -122,7 +143,7 @@ impl Lane {
 }
 
 /// Data, the body it was made of where that is another one, and the envelope.
-fn max_record_bytes(contract: &EventContract) -> u64 {
+pub(crate) fn max_record_bytes(contract: &EventContract) -> u64 {
     let data = contract.topic.max_message.as_bytes();
     let kept = contract.ingress.request.as_ref().map_or(0, |_| data);
     data.saturating_add(kept)

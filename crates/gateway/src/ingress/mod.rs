@@ -8,14 +8,14 @@ pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod cloudevent;
 mod deprecation;
-mod identity;
+pub(crate) mod identity;
 mod key;
 pub(crate) mod lane;
 mod original;
 pub(crate) mod port;
 pub(crate) mod quarantine;
 pub(crate) mod receipt;
-mod record;
+pub(crate) mod record;
 pub(crate) mod routes;
 pub(crate) mod source;
 #[cfg(test)]

@@ -17,7 +17,7 @@ const MAX_REASON_CHARS: usize = 500;
 /// The rules of one topic.
 pub struct RecordRules {
     contract: Arc<EventContract>,
-    ids: Option<SubjectIds>,
+    ids: Option<Arc<SubjectIds>>,
     refusals: PortRefusals,
 }
 
@@ -25,7 +25,7 @@ impl RecordRules {
     /// Returns the rules of a contract's topic, if it has any.
     pub(crate) fn of(
         contract: &Arc<EventContract>,
-        ids: Option<SubjectIds>,
+        ids: Option<Arc<SubjectIds>>,
         refusals: PortRefusals,
     ) -> Option<Arc<Self>> {
         let enforces = !contract.topic.enforce.is_empty();

@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tidegate_contract::EventContract;
 use tidegate_contract::check::Violation;
 use tidegate_event_log::{
     Append, Claim, Log, LogError, Place, StoredRecord, TopicConfig, TopicSpec,
@@ -25,6 +26,10 @@ use crate::request::Context;
 pub(crate) const TOPIC: &str = "_tidegate.quarantine";
 /// The embedded log takes no larger record.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Whoever wrote the earlier record may have written longer ones; they stay there.
+const MAX_ATTRIBUTE_BYTES: usize = 4 * 1024;
+/// Room for the headers of an entry.
+const RESERVED_BYTES: usize = 64 * 1024;
 /// A page is bounded by its bytes as well as by its entries.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -83,18 +88,9 @@ pub(crate) fn keep(
         Some(claim) => short_hash(&claim.identity),
         None => short_hash(context.request_id.as_bytes()),
     };
-    let reasons: Vec<Reason<'_>> = violation
-        .errors
-        .iter()
-        .map(|reason| Reason {
-            pointer: &reason.pointer,
-            detail: &reason.detail,
-            rule: &reason.rule,
-        })
-        .collect();
     let mut headers = HeaderList::new();
     headers.add(ENTRY, entry.clone());
-    headers.add(REASONS, serde_json::to_vec(&reasons).expect("strings only"));
+    headers.add(REASONS, reasons(violation));
     if violation.more > 0 {
         headers.add(MORE_REASONS, violation.more.to_string());
     }
@@ -130,6 +126,78 @@ pub(crate) fn keep(
     }
 }
 
+/// A record of an earlier event type that cannot be one of the later type.
+pub(crate) struct Unbridged<'a> {
+    pub(crate) contract: &'a EventContract,
+    pub(crate) violation: &'a Violation,
+    pub(crate) stored: &'a StoredRecord,
+    /// Where the record stands: `topic-partition-offset`.
+    pub(crate) place: &'a str,
+    pub(crate) claim: Claim,
+}
+
+/// Makes the entry of a record that a bridge cannot copy, with the earlier event's id and bytes.
+pub(crate) fn keep_unbridged(unbridged: Unbridged<'_>) -> Append {
+    let Unbridged {
+        contract,
+        violation,
+        stored,
+        place,
+        claim,
+    } = unbridged;
+    let mut headers = HeaderList::new();
+    headers.add(ENTRY, short_hash(&claim.identity));
+    headers.add(REASONS, reasons(violation));
+    if violation.more > 0 {
+        headers.add(MORE_REASONS, violation.more.to_string());
+    }
+    headers.add(RECEIVED, rfc3339(stored.timestamp_ms));
+    headers.add(record::CONTRACT, contract.name.clone());
+    headers.add(record::CONTRACT_VERSION, contract.version.to_string());
+    headers.add(record::BRIDGE_SOURCE, place.to_owned());
+    let of_earlier = |name| {
+        let value = header(stored, name).filter(|value| value.len() <= MAX_ATTRIBUTE_BYTES);
+        value.map(str::to_owned)
+    };
+    let cause = of_earlier(record::CE_ID).unwrap_or_else(|| place.to_owned());
+    headers.add("ce_causationid", cause);
+    for name in [
+        record::CE_ID,
+        record::CE_SOURCE,
+        record::CE_TYPE,
+        "ce_correlationid",
+        record::CONTENT_TYPE,
+        record::TENANT_NAME,
+        record::REQUEST_ID,
+        "traceparent",
+        "tracestate",
+    ] {
+        headers.add_some(name, of_earlier(name));
+    }
+    // What is too large to be kept twice stays where it is; the place says where.
+    let value = stored.record.value.clone();
+    let value = value.filter(|value| value.len() <= MAX_MESSAGE_BYTES - 2 * RESERVED_BYTES);
+    Append {
+        topic: TOPIC.into(),
+        partition: Some(0),
+        record: headers.into_record(Some(Bytes::from(contract.name.clone())), value),
+        claim: Some(claim),
+    }
+}
+
+fn reasons(violation: &Violation) -> Vec<u8> {
+    let reasons: Vec<Reason<'_>> = violation
+        .errors
+        .iter()
+        .map(|reason| Reason {
+            pointer: &reason.pointer,
+            detail: &reason.detail,
+            rule: &reason.rule,
+        })
+        .collect();
+    serde_json::to_vec(&reasons).expect("strings only")
+}
+
 /// Returns the address of an entry.
 pub(crate) fn path(entry: &str, place: Place) -> String {
     format!("/v1/quarantine/{}", id(entry, place))
@@ -158,6 +226,9 @@ pub(crate) struct Entry {
     idempotency_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    /// Where the earlier event stands, if a bridge met it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bridge_source: Option<String>,
     request_headers: serde_json::Map<String, serde_json::Value>,
     /// The bytes as they came; in the page of one entry only.
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
@@ -213,6 +284,7 @@ impl Entry {
             request_id: text(record::REQUEST_ID),
             idempotency_key: text(record::IDEMPOTENCY_KEY),
             source: text(record::SOURCE_DOOR),
+            bridge_source: text(record::BRIDGE_SOURCE),
             request_headers: request_headers.collect(),
             original: with_bytes.then(|| Payload::of(stored, header(stored, record::CONTENT_TYPE))),
         })

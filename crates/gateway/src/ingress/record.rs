@@ -21,6 +21,7 @@ pub(crate) const TENANT_NAME: &str = "tidegate_tenant";
 pub(crate) const REQUEST_ID: &str = "tidegate_request_id";
 pub(crate) const IDEMPOTENCY_KEY: &str = "tidegate_idempotency_key";
 pub(crate) const SOURCE_DOOR: &str = "tidegate_source";
+pub(crate) const BRIDGE_SOURCE: &str = "tidegate_bridge_source";
 pub(crate) const REQUEST_BODY: &str = "tidegate_request_body";
 pub(crate) const REQUEST_CONTENT_TYPE: &str = "tidegate_request_content_type";
 pub(crate) const REQUEST_HEADER_PREFIX: &str = "tidegate_request_header_";

@@ -153,8 +153,8 @@ pub(crate) struct SubjectIds {
     contract: Arc<EventContract>,
     /// As the registry calls it.
     subject: String,
-    /// The contract's own schema.
-    own: Guid,
+    /// The contract's own schema, if it was registered.
+    own: Option<Guid>,
     /// What was found since the registry changed last.
     kept: Mutex<(u64, HashMap<SchemaId, Writer>)>,
 }
@@ -169,7 +169,22 @@ impl SubjectIds {
             store,
             contract,
             subject: registered.value.subject.clone(),
-            own: registered.guid,
+            own: Some(registered.guid),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Looks ids up for a contract that registers nothing any more, or not yet: its records stay.
+    pub(crate) fn of_subject(
+        store: Arc<Store>,
+        contract: Arc<EventContract>,
+        subject: &str,
+    ) -> Self {
+        Self {
+            subject: store.table().resolve_alias(subject.to_owned()),
+            store,
+            contract,
+            own: None,
             kept: Mutex::default(),
         }
     }
@@ -219,7 +234,7 @@ impl SubjectIds {
                 ),
             });
         };
-        if stored.guid == self.own {
+        if Some(stored.guid) == self.own {
             return Ok(Writer::Contract);
         }
         let rules = &self.contract.schema;

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod batches;
+mod bridges;
 mod contract_check;
 mod contracts;
 mod deadlines;

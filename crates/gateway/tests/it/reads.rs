@@ -46,11 +46,12 @@ async fn topics_and_their_events_are_read() {
             )
         })
         .collect();
-    assert_eq!(
-        names[..2],
-        [("_schemas", 0), ("_tidegate.quarantine", 0)],
-        "internal ones too"
-    );
+    for internal in ["_schemas", "_tidegate.bridges", "_tidegate.quarantine"] {
+        assert!(
+            names.contains(&(internal, 0)),
+            "internal ones too: {names:?}"
+        );
+    }
     assert!(names.contains(&("orders", 5)), "{names:?}");
     let page = gateway.get("/v1/topics?limit=2").await;
     assert_eq!(page.json["next"], names[1].0);

@@ -1,14 +1,16 @@
-//! `contract new|lint|check|diff|test|export|import|list|readers|explain|schema`: contracts in files, without a
-//! gateway unless one is named; and `plan|apply|approve|rollback`: contracts in force in one.
+//! `contract new|lint|check|diff|test|export|import|list|readers|explain|lineage|schema`: contracts in files, without
+//! a gateway unless one is named; `plan|apply|approve|rollback|rollout`: contracts in force in one.
 
 mod apply;
 mod check;
 mod exchange;
+mod lineage;
 mod new;
 mod plan;
 mod readers;
 mod reference;
 mod report;
+mod rollout;
 mod running;
 mod trial;
 
@@ -69,6 +71,11 @@ pub(crate) enum Contract {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Draw where events come from, which bridges copy them and who reads them.
+    Lineage(lineage::Lineage),
+    /// Bridges from earlier event types: what they do, and what to do when a canary failed.
+    #[command(subcommand)]
+    Rollout(rollout::Rollout),
     /// Print the JSON Schema of contract files, for editors.
     Schema,
 }
@@ -148,6 +155,8 @@ impl Contract {
                 let answer = json!({ "name": contract.name, "keys": keys });
                 ui.print(&Answer::list(answer, "keys", EXPLAINED))
             }
+            Self::Lineage(lineage) => lineage.run(ui),
+            Self::Rollout(rollout) => super::block_on(rollout.run(ui)),
             Self::Schema => {
                 let schema = format::json_schema();
                 let text = format!("{schema:#}");

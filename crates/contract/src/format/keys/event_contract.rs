@@ -117,6 +117,62 @@ static SPEC: &[Key] = &[
     not_yet("quarantine"),
     group("replay", REPLAY, "how history may be read again"),
     not_yet("objectives"),
+    optional(
+        "migration",
+        Form::Map(MIGRATION),
+        "the earlier event type that this one takes over from: a bridge copies its events",
+        "it takes over from none",
+    ),
+];
+
+static MIGRATION: &[Key] = &[
+    required(
+        "from",
+        A_NAME,
+        "the earlier `EventContract`; its events are copied until every reader has moved",
+    ),
+    required(
+        "map",
+        Form::Entries {
+            name: &MEMBER,
+            what: "a name of the data such as `orderId`",
+            sample: "orderId",
+            item: &AN_EXPRESSION,
+            max: 500,
+        },
+        "each member of the data: a path such as `$.id`, or a CEL expression over `message`, the earlier data",
+    ),
+    optional(
+        "canary",
+        Form::Map(CANARY),
+        "copy a first part, and the rest once the readers with `canary: true` have read it well",
+        "everything is copied at once",
+    ),
+];
+
+static CANARY: &[Key] = &[
+    required(
+        "first",
+        Form::Count {
+            min: 1,
+            max: 1_000_000,
+        },
+        "how many events are copied before the canaries have read them",
+    ),
+    default(
+        "for",
+        A_DURATION,
+        same("10m"),
+        "how long the canaries are watched after the first part, at least",
+        "retries take minutes before they end in dead letters",
+    ),
+    default(
+        "maxQuarantined",
+        Form::Count { min: 0, max: 100 },
+        same("0"),
+        "how many percent of the first part may break this contract",
+        "one event that cannot be copied shows a map that is wrong",
+    ),
 ];
 
 static DEPRECATION: &[Key] = &[

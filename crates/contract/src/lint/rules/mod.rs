@@ -2,6 +2,8 @@
 
 pub(super) mod allowance_known;
 pub(super) mod allowance_used;
+pub(super) mod bridge_source_known;
+pub(super) mod canary_reader_known;
 pub(super) mod capacity_for_peak;
 pub(super) mod dead_letter_owned;
 pub(super) mod deprecated_unread;

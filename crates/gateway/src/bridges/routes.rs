@@ -1,0 +1,172 @@
+//! The addresses of bridges: what they do, and what somebody says to one that halted.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use tidegate_contract::lineage::Lineage;
+use tidegate_event_log::LogError;
+
+use super::Bridges;
+use super::look::watch_from_now;
+use super::spec::Spec;
+use super::state::{Change, Rollout, Table};
+use super::status::Status;
+use crate::Gateway;
+use crate::answer::{json, parameter, within};
+use crate::problem::{Kind, Problem};
+use crate::request::Context;
+
+pub(crate) fn router() -> Router<Arc<Gateway>> {
+    Router::new()
+        .route("/v1/bridges", get(get_bridges))
+        .route("/v1/bridges/{contract}", get(get_bridge))
+        .route("/v1/bridges/{contract}/resume", post(post_resume))
+        .route("/v1/bridges/{contract}/abort", post(post_abort))
+        .route("/v1/lineage", get(get_lineage))
+}
+
+impl Bridges {
+    fn status(&self, spec: &Spec) -> Status {
+        let known = self.shared.status.lock().get(spec.name()).cloned();
+        known.unwrap_or_else(|| Status::new(spec))
+    }
+
+    fn find(&self, contract: &str) -> Result<Arc<Spec>, Problem> {
+        let found = self.in_force().bridge(contract).cloned();
+        let missing = "no contract of this name with a `migration` is in force";
+        found.ok_or_else(|| Problem::new(Kind::ContractNotFound, missing))
+    }
+
+    /// Returns where events come from and who reads them, with what bridges do right now.
+    fn lineage(&self) -> Lineage {
+        let in_force = self.in_force();
+        let mut lineage = in_force.lineage();
+        for contract in &mut lineage.contracts {
+            if let (Some(bridge), Some(spec)) =
+                (&mut contract.bridge, in_force.bridge(&contract.name))
+            {
+                let status = self.status(spec);
+                bridge.state = Some(status.state.to_owned());
+                bridge.lag = Some(status.lag);
+            }
+        }
+        lineage
+    }
+
+    async fn resume(&self, contract: &str, in_full: bool) -> Result<Result<(), Problem>, LogError> {
+        let spec = match self.find(contract) {
+            Ok(spec) => spec,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let watch = watch_from_now(&self.shared, &spec).await?;
+        let decide = |table: &Table| {
+            may_resume(rollout(table, &spec), in_full).map(|()| {
+                let watch = watch.clone();
+                Some(Change::Resumed { in_full, watch })
+            })
+        };
+        self.shared.store.change(contract, decide).await
+    }
+
+    async fn abort(&self, contract: &str) -> Result<Result<(), Problem>, LogError> {
+        let spec = match self.find(contract) {
+            Ok(spec) => spec,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let decide = |table: &Table| match rollout(table, &spec) {
+            Some(rollout) if rollout.ended => Err(state("the bridge has ended")),
+            Some(rollout) if rollout.aborted => Err(state("the rollout is aborted already")),
+            Some(_) => Ok(Some(Change::Aborted)),
+            None => Err(state("the bridge has not started")),
+        };
+        self.shared.store.change(contract, decide).await
+    }
+}
+
+fn rollout<'t>(table: &'t Table, spec: &Spec) -> Option<&'t Rollout> {
+    let rollout = table.get(spec.name());
+    rollout.filter(|rollout| rollout.from == spec.migration().from)
+}
+
+fn may_resume(rollout: Option<&Rollout>, in_full: bool) -> Result<(), Problem> {
+    let Some(rollout) = rollout else {
+        return Err(state("the bridge has not started"));
+    };
+    let stopped = rollout.halt.is_some() || rollout.aborted;
+    match (rollout.ended, stopped, in_full && !rollout.in_full) {
+        (true, _, _) => Err(state("the bridge has ended")),
+        (false, true, _) | (false, false, true) => Ok(()),
+        (false, false, false) => Err(state("the rollout neither halted nor was it aborted")),
+    }
+}
+
+fn state(detail: &str) -> Problem {
+    Problem::new(Kind::BridgeState, detail)
+}
+
+async fn get_bridges(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let bridges = &gateway.bridges;
+    let in_force = bridges.in_force();
+    let specs = in_force.bridges().filter_map(|name| in_force.bridge(name));
+    let all: Vec<Status> = specs.map(|spec| bridges.status(spec)).collect();
+    json(&context, Ok(serde_json::json!({ "bridges": all })))
+}
+
+async fn get_bridge(
+    State(gateway): State<Arc<Gateway>>,
+    contract: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let bridges = &gateway.bridges;
+    let found = parameter(contract).and_then(|Path(contract)| bridges.find(&contract));
+    json(&context, found.map(|spec| bridges.status(&spec)))
+}
+
+async fn get_lineage(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    json(&context, Ok(gateway.bridges.lineage()))
+}
+
+#[derive(Deserialize)]
+struct ResumeQuery {
+    #[serde(default)]
+    in_full: bool,
+}
+
+async fn post_resume(
+    State(gateway): State<Arc<Gateway>>,
+    contract: Result<Path<String>, PathRejection>,
+    query: Result<Query<ResumeQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let said = async {
+        let (Path(contract), Query(query)) = (parameter(contract)?, parameter(query)?);
+        let resumed = gateway.bridges.resume(&contract, query.in_full);
+        within(&gateway, &context, resumed).await??;
+        Ok(serde_json::json!({ "contract": contract, "resumed": true, "in_full": query.in_full }))
+    };
+    json(&context, said.await)
+}
+
+async fn post_abort(
+    State(gateway): State<Arc<Gateway>>,
+    contract: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let context = Context::new(&gateway, &headers);
+    let said = async {
+        let Path(contract) = parameter(contract)?;
+        within(&gateway, &context, gateway.bridges.abort(&contract)).await??;
+        Ok(serde_json::json!({ "contract": contract, "aborted": true }))
+    };
+    json(&context, said.await)
+}
