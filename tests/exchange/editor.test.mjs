@@ -65,8 +65,8 @@ test('good files give no diagnostics', async () => {
 })
 
 const wrong = [
-  ['a misspelt key', ['  class: fact', '  clas: fact'], [6, 7], /clas/],
-  ['a misspelt key inside', ['    file:', '    fle:'], [8, 9], /fle/],
+  ['a misspelt key', ['  class: fact', '  klass: fact'], [6, 7], /klass/],
+  ['a misspelt key inside', ['    file:', '    fyle:'], [8, 9], /fyle/],
   ['a word that is none', ['class: fact', 'class: fct'], [7], /fact/],
   ['a form that does not fit', ['$.orderId', 'orderId'], [11], /pattern/i],
   ['a name that is missing', ['  name: order-placed\n', '  version: 1.0.0\n'], [4], /name/],

@@ -45,7 +45,10 @@ fn what_is_exported_and_imported_is_the_same_set() {
             assert_eq!(ran.stderr, "", "{ran}");
         }
         let ran = run(&["contract", "diff", SHOP, text(back.path()), "-o", "json"]);
-        assert_eq!(ran.json()["changes"], serde_json::json!([]), "{ran}");
+        let mut changes = ran.json()["changes"].as_array().unwrap().clone();
+        // A data contract has no readers: theirs are documents of their own.
+        changes.retain(|change| form == "asyncapi" || change["rule"] != "reader-removed");
+        assert!(changes.is_empty(), "{ran}");
         assert_eq!(ran.json()["contracts"], 4);
         // A second time nothing is another; other files are not written over.
         let document = out.path().join(format!("order-cancelled.{form}.yaml"));

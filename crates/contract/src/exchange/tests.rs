@@ -80,8 +80,13 @@ fn around(
         assert_eq!(imported.told, Vec::<String>::new());
     }
     let back = together(&imported, pieces);
-    let changes = diff(contracts, &back);
-    let changes = changes.iter().map(ToString::to_string).collect();
+    // A data contract has no readers: theirs are documents of their own.
+    let has_readers = form.0 == ExportForm::Asyncapi;
+    let changes = diff(contracts, &back).into_iter();
+    let changes = changes
+        .filter(|change| has_readers || change.rule != "reader-removed")
+        .map(|change| change.to_string())
+        .collect();
     (back, changes)
 }
 
@@ -164,6 +169,9 @@ fn values(form: &'static Form, depth: usize) -> BoxedStrategy<Value> {
                 "message.total > 0",
                 "x-request-id",
                 "no",
+                "1/s",
+                "1MiB/s",
+                "2026-01-31",
                 "12",
             ];
             let fits: Vec<&str> = texts
@@ -267,6 +275,15 @@ proptest! {
         reader in generated(CONSUMER_CONTRACT, "ConsumerContract", &[("metadata.name", "reads"), ("spec.contract", "made")]),
     ) {
         let mut contract = contract;
+        // What only fits together: an end after its beginning, an id of a subject.
+        if contract.pointer("/spec/deprecation").is_some() {
+            set(&mut contract, "spec.lifecycle", json!("deprecated"));
+            let deprecation = json!({ "since": "2026-01-31", "sunset": "2026-03-01", "successor": "next" });
+            set(&mut contract, "spec.deprecation", deprecation);
+        }
+        if contract.pointer("/spec/schema/schemaId").is_some() {
+            set(&mut contract, "spec.schema.subject", json!("made-value"));
+        }
         let rules = contract.pointer_mut("/spec/schema/rules").and_then(Value::as_array_mut);
         for (number, rule) in rules.into_iter().flatten().enumerate() {
             // One name, one rule.
@@ -401,7 +418,7 @@ fn edited(
     let changes = diff(&contracts, &back);
     let keys = changes
         .iter()
-        .filter(|change| change.contract == "order-placed")
+        .filter(|change| change.contract == "order-placed" && change.rule != "reader-removed")
         .map(|change| format!("{} {}", change.rule, change.key))
         .collect();
     (keys, imported.told)

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde_json::Value;
+use tidegate_contract::model::{SchemaFormat, SchemaIdPlace};
+use tidegate_contract::schema_id::Written;
 use tidegate_contract::{Contracts, Event, EventContract};
 
 use crate::cli::client::{Client, Server, segment};
@@ -206,6 +208,7 @@ fn event_of(record: &Value, contract: &EventContract) -> Event {
         (Value::Null, None) => None,
         (value, _) => Some(Bytes::from(value.to_string())),
     };
+    let (data, own_encoding) = without_id(data, contract);
     Event {
         // Whoever wrote without an envelope is held to the data alone.
         id: header("ce_id").unwrap_or_default(),
@@ -213,9 +216,32 @@ fn event_of(record: &Value, contract: &EventContract) -> Event {
             .unwrap_or_else(|| contract.event.source.for_plain_body().to_owned()),
         event_type: header("ce_type").unwrap_or_else(|| contract.event.event_type.clone()),
         time: header("ce_time").or_else(|| record["time"].as_str().map(str::to_owned)),
-        datacontenttype: header("content-type").or_else(|| header("ce_datacontenttype")),
+        datacontenttype: header("content-type")
+            .or_else(|| header("ce_datacontenttype"))
+            .or_else(|| own_encoding.map(str::to_owned)),
         data,
         ..Event::default()
+    }
+}
+
+/// Takes the schema's id off data that carries it, and says in which encoding that is then.
+fn without_id(
+    data: Option<Bytes>,
+    contract: &EventContract,
+) -> (Option<Bytes>, Option<&'static str>) {
+    let format = contract.schema.format;
+    let own = match format {
+        SchemaFormat::Json => None,
+        SchemaFormat::Avro => Some("application/avro"),
+        SchemaFormat::Protobuf => Some("application/protobuf"),
+    };
+    match (contract.schema.schema_id, &data) {
+        (Some(SchemaIdPlace::Prefix), Some(bytes)) => match Written::of_prefix(bytes, format) {
+            Ok(Some((_, rest))) => (Some(bytes.slice_ref(rest)), own),
+            _ => (data, None),
+        },
+        (Some(SchemaIdPlace::Header), Some(_)) => (data, own),
+        _ => (data, None),
     }
 }
 
