@@ -290,7 +290,7 @@ proptest! {
             rule["name"] = json!(format!("rule-{number}"));
             rule["expr"] = json!("message.total > 0");
         }
-        for pointer in ["/spec/ingress/request/map", "/spec/ingress/request/schema"] {
+        for pointer in ["/spec/ingress/request/map", "/spec/ingress/request/schema", "/spec/migration/map"] {
             if let Some(value) = contract.pointer_mut(pointer) {
                 *value = if pointer.ends_with("map") { json!({ "id": "$.id" }) } else { json!("schemas/made.json") };
             }
