@@ -47,11 +47,13 @@ const REST: &str = "memory at rest, start to ready";
 const ANSWERS: &str = "a true answer, whatever is down";
 const REPLAY: &str = "produce p99 while ten consumers replay all history";
 const HALF: &str = "at half of this run's saturation";
+const CHECK: &str =
+    "an event held against its contract, against parsing the same bytes with serde_json";
 const PEERS: &str = "HTTP event → receipt, against Strimzi Bridge, Karapace REST, Redpanda Connect";
 const EXTERNAL: &str = "over external Kafka, against the hand-written service";
 /// Every row of the design's table, in its order.
-const WORKS: [&str; 15] = [
-    HTTP_64, HTTP_256, BATCH, PEERS, ANSWERS, EXTERNAL, JAVA, JAVA_256K, LIBRDKAFKA, RULES, ACK,
+const WORKS: [&str; 16] = [
+    CHECK, HTTP_64, HTTP_256, BATCH, PEERS, ANSWERS, EXTERNAL, JAVA, JAVA_256K, LIBRDKAFKA, RULES, ACK,
     CONSUME, REPLAY, REST, HALF,
 ];
 /// What the design wants and no suite measures: a line all the same, so that nobody takes it for reached.
@@ -78,6 +80,12 @@ macro_rules! aim {
 
 #[rustfmt::skip]
 const AIMS: &[Aim] = &[
+    aim!(CHECK, "JSON Schema, orders: CPU ≤ 4×", ("check-orders", "JSON Schema", "cpu_us"), ("check-orders", "serde_json", "cpu_us"), Bound::AtMost(4.0)),
+    aim!(CHECK, "JSON Schema, readings: CPU ≤ 4×", ("check-readings", "JSON Schema", "cpu_us"), ("check-readings", "serde_json", "cpu_us"), Bound::AtMost(4.0)),
+    aim!(CHECK, "Avro as JSON, orders: CPU ≤ 2×", ("check-orders", "Avro, as JSON", "cpu_us"), ("check-orders", "serde_json", "cpu_us"), Bound::AtMost(2.0)),
+    aim!(CHECK, "Avro as JSON, readings: CPU ≤ 2×", ("check-readings", "Avro, as JSON", "cpu_us"), ("check-readings", "serde_json", "cpu_us"), Bound::AtMost(2.0)),
+    aim!(CHECK, "Avro, binary, orders: CPU ≤ 2× its JSON", ("check-orders", "Avro, binary", "cpu_us"), ("check-orders", "serde_json", "cpu_us"), Bound::AtMost(2.0)),
+    aim!(CHECK, "Avro, binary, readings: CPU ≤ 2× its JSON", ("check-readings", "Avro, binary", "cpu_us"), ("check-readings", "serde_json", "cpu_us"), Bound::AtMost(2.0)),
     aim!(HTTP_64, "CPU ≤ 1/2 of service + Kafka unsynced", ("http64", "tidegate", "cpu_s"), ("http64", "baseline", "cpu_s"), Bound::AtMost(0.5)),
     aim!(HTTP_64, "events/s ≥ 1× unsynced", ("http64", "tidegate", "events_per_s"), ("http64", "baseline", "events_per_s"), Bound::AtLeast(1.0)),
     aim!(HTTP_64, "events/s ≥ 4× fsynced", ("http64", "tidegate", "events_per_s"), ("http64", "baseline-fsynced", "events_per_s"), Bound::AtLeast(4.0)),

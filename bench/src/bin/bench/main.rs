@@ -145,6 +145,7 @@ fn measure(
     samples: &mut Samples,
 ) -> Option<serde_json::Value> {
     let floor = plan.run(Suite::Floor, || suites::floor(places, effort));
+    plan.run(Suite::Check, || suites::check(places, samples, effort));
     plan.run(Suite::Rest, || suites::rest(places, samples, effort));
     plan.run(Suite::Answers, || suites::answers::answers(places, samples));
     let mut lab = None;

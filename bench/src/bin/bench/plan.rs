@@ -12,6 +12,7 @@ use crate::suites::Effort;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Suite {
     Floor,
+    Check,
     Rest,
     Answers,
     /// Starts the servers that the suites below share, and lets them run warm.
@@ -50,7 +51,7 @@ impl Suite {
     pub(crate) fn is_of_lab(self) -> bool {
         !matches!(
             self,
-            Self::Floor | Self::Rest | Self::Answers | Self::WarmUp
+            Self::Floor | Self::Check | Self::Rest | Self::Answers | Self::WarmUp
         )
     }
 
@@ -62,6 +63,8 @@ impl Suite {
         let java = |targets: f64, window: f64| targets * repeat * (window + AROUND_JAVA_S);
         match self {
             Self::Floor => 12.0 * effort.floor_seconds() + 2.0,
+            // Twelve targets, and the command over two sets.
+            Self::Check => repeat * (12.0 * effort.check_seconds() + 2.0) + 2.0,
             Self::Rest => repeat * 24.0,
             Self::Answers => 95.0,
             Self::WarmUp => 12.0 + 9.0 * (window + AROUND_LOAD_S),

@@ -123,7 +123,7 @@ impl Samples {
                 .unwrap_or_default()
         };
         eprintln!(
-            "bench: {:<16} {:<17} {}{}{}{}{}{}{}{}{}",
+            "bench: {:<16} {:<17} {}{}{}{}{}{}{}{}{}{}",
             sample.row,
             sample.target,
             sample.repetition,
@@ -131,6 +131,7 @@ impl Samples {
             figure("p99_ms", " ms p99"),
             figure("cpu_s", " CPU s"),
             figure("rss_mib", " MiB"),
+            figure("cpu_us", " µs"),
             figure("slowest_s", " s slowest"),
             figure("untrue", " untrue"),
             figure("doubles", " twice"),

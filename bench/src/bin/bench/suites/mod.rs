@@ -3,6 +3,7 @@
 //! another left behind; afterwards the log is asked what it holds.
 
 pub(crate) mod answers;
+mod check;
 mod consume;
 mod floor;
 mod http;
@@ -25,6 +26,7 @@ use tidegate_bench::usage::Watched;
 use crate::lab::{Lab, output_of};
 use crate::plan::Suite;
 use crate::samples::{Sample, Samples};
+pub(crate) use check::check;
 pub(crate) use floor::floor;
 use http::Http;
 pub(crate) use rest::rest;
@@ -71,6 +73,11 @@ impl Effort {
     /// How long each way of writing is tried on the disk.
     pub(crate) fn floor_seconds(self) -> f64 {
         self.seconds.min(1.0)
+    }
+
+    /// How long each check of an event is measured.
+    pub(crate) fn check_seconds(self) -> f64 {
+        (self.seconds / 8.0).min(0.5)
     }
 
     /// How much of what a whole run reads is read.
