@@ -19,7 +19,7 @@ use super::plan::{Current, Options, Planned, World, plan};
 use super::record::{Approval, Hash, Set, Why, hash_of};
 use super::store::{MAX_APPROVALS, Store, StoreError};
 use super::topics::set;
-use super::{Unreadable, documents, read_back};
+use super::{Unreadable, documents, read_back, upload};
 use crate::Gateway;
 use crate::gateway::StartError;
 use crate::problem::{Fault, Kind, Problem};
@@ -372,8 +372,7 @@ fn may_be_applied(plan: &Plan, seen: Option<&str>) -> Result<(), Problem> {
 
 /// Reads uploaded files as a whole, then takes them apart.
 fn taken_apart(texts: &Texts) -> Result<Vec<Piece>, Problem> {
-    let find = |path: &str| texts.schemas.get(path).cloned();
-    load::sources(&texts.files, &find)
+    upload::load(texts)
         .and_then(|_| load::split(texts))
         .map_err(|found| invalid(&found))
 }

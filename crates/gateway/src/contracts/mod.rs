@@ -18,6 +18,7 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 pub(crate) mod topics;
+mod upload;
 
 use std::sync::Arc;
 

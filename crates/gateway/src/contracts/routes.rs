@@ -1,6 +1,5 @@
 //! The addresses of plans, sets and approvals.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,22 +10,17 @@ use axum::http::{HeaderMap, Response};
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tidegate_contract::load::Texts;
 
 use super::apply::{Request, Wanted};
 use super::plan::Options;
 use super::record::Why;
+use super::upload::{File, MAX_UPLOAD_BYTES, read, texts};
 use crate::Gateway;
 use crate::answer::{json, parameter};
 use crate::clock::rfc3339;
-use crate::ingress::body;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
-/// All files of a folder.
-const MAX_UPLOAD_BYTES: usize = 32 * 1024 * 1024;
-const MAX_FILES: usize = 20_000;
-const MAX_PATH_BYTES: usize = 1_024;
 /// A name that somebody gives himself.
 const MAX_NAME_CHARS: usize = 200;
 /// An approval, or names to act on.
@@ -42,18 +36,10 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
         .route("/v1/contract-approvals", post(post_approval))
 }
 
-/// A file, by its path inside the folder.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    path: String,
-    text: String,
-}
-
 /// What to put in force: files, or a version of a contract that was in force.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Upload {
+struct Asked {
     #[serde(default)]
     files: Vec<File>,
     #[serde(default)]
@@ -97,36 +83,18 @@ struct SetView {
     documents: usize,
 }
 
-impl Upload {
+impl Asked {
     fn request(self) -> Result<Request, Problem> {
         let bad = |detail: &str| Problem::new(Kind::BadRequest, detail);
-        if self.files.len() + self.schemas.len() > MAX_FILES {
-            return Err(bad("there are more than 20,000 files"));
-        }
-        for File { path, .. } in self.files.iter().chain(&self.schemas) {
-            let is_path = !path.is_empty() && path.len() <= MAX_PATH_BYTES;
-            if !is_path || path.starts_with('/') || path.chars().any(char::is_control) {
-                return Err(bad("a file's path is not one inside a folder"));
-            }
-        }
+        let has_files = !self.files.is_empty();
+        let texts = texts("", self.files, self.schemas)?;
         let by = self.by.trim().to_owned();
         if by.chars().count() > MAX_NAME_CHARS || by.chars().any(char::is_control) {
             return Err(bad("`by` is not a name"));
         }
         let wanted = match self.rollback {
-            None => Wanted::Documents(Texts {
-                files: self
-                    .files
-                    .into_iter()
-                    .map(|it| (it.path, it.text))
-                    .collect(),
-                schemas: self
-                    .schemas
-                    .into_iter()
-                    .map(|it| (it.path, it.text))
-                    .collect::<BTreeMap<_, _>>(),
-            }),
-            Some(_) if !self.files.is_empty() => {
+            None => Wanted::Documents(texts),
+            Some(_) if has_files => {
                 return Err(bad(
                     "it has files and a version to go back to; one of them counts",
                 ));
@@ -142,23 +110,6 @@ impl Upload {
     }
 }
 
-async fn read<'g, T: for<'de> Deserialize<'de>>(
-    gateway: &'g Gateway,
-    headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-) -> Result<(T, body::Held<'g>), Problem> {
-    let (bytes, held) = body::read(gateway, headers, body, limit).await?;
-    let parsed = serde_json::from_slice(&bytes).map_err(|error| {
-        let kind = match error.is_data() {
-            true => Kind::BadRequest,
-            false => Kind::MalformedJson,
-        };
-        Problem::new(kind, error.to_string())
-    })?;
-    Ok((parsed, held))
-}
-
 async fn post_plan(
     State(gateway): State<Arc<Gateway>>,
     headers: HeaderMap,
@@ -166,8 +117,8 @@ async fn post_plan(
 ) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let planned = async {
-        let (upload, _held) = read::<Upload>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
-        let request = upload.request()?;
+        let (asked, _held) = read::<Asked>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
+        let request = asked.request()?;
         gateway
             .plan_contracts(request.wanted, request.options)
             .await
@@ -182,8 +133,8 @@ async fn post_set(
 ) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let applied = async {
-        let (upload, _held) = read::<Upload>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
-        gateway.apply_contracts(upload.request()?).await
+        let (asked, _held) = read::<Asked>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
+        gateway.apply_contracts(asked.request()?).await
     };
     json(&context, applied.await)
 }

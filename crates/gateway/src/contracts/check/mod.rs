@@ -7,7 +7,6 @@
 
 pub(crate) mod routes;
 mod sample;
-mod upload;
 mod written;
 
 use std::sync::Arc;
@@ -17,19 +16,21 @@ use serde::Serialize;
 use tidegate_contract::Contracts;
 use tidegate_contract::diff::retained::{Judge, Tally};
 use tidegate_contract::diff::{self, Change};
-use tidegate_contract::load::{Diagnostics, Level};
+use tidegate_contract::load::{Diagnostics, Level, Texts};
 use tidegate_event_log::{LogError, StoredRecord};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use self::sample::{Stretch, stretches};
-use self::upload::Upload;
 use self::written::{Registered, Writers, read};
+use super::upload;
 use crate::Gateway;
 use crate::problem::{Fault, Kind, Problem};
 use crate::registry::schema_of_id;
 
+/// Files that were sent stand in a folder of their own, so that findings tell them from those in force.
+const GIVEN: &str = "given:/";
 /// What one read brings into memory.
 const PIECE_BYTES: usize = 512 * 1024;
 /// Of one contract's events, unless all are asked for.
@@ -124,7 +125,7 @@ impl Gateway {
     ///
     /// # Errors
     /// `Overloaded` while another check runs, `ContractsInvalid`, `LogUnavailable`.
-    async fn check_contracts(&self, given: Upload, scope: Scope) -> Result<Checked, Problem> {
+    async fn check_contracts(&self, given: Texts, scope: Scope) -> Result<Checked, Problem> {
         let turn = self.contract_checks.take()?;
         let in_force = self.contracts_in_force();
         let compared = run(&turn, move || compare(&in_force, &given)).await?;
@@ -362,8 +363,8 @@ async fn run<T: Send + 'static>(
     })
 }
 
-fn compare(in_force: &Arc<Contracts>, given: &Upload) -> Result<Compared, Diagnostics> {
-    let given = given.load()?;
+fn compare(in_force: &Arc<Contracts>, given: &Texts) -> Result<Compared, Diagnostics> {
+    let given = upload::load(given)?;
     // Nothing is taken away that was not named, as with an apply.
     let new = given.over(in_force);
     let judges = new
@@ -376,10 +377,15 @@ fn compare(in_force: &Arc<Contracts>, given: &Upload) -> Result<Compared, Diagno
     })
 }
 
+/// Returns the path of a file as it was sent, if it was; one in force has its own.
+fn given(file: &str) -> Option<&str> {
+    file.strip_prefix(GIVEN)
+}
+
 fn invalid(found: &Diagnostics) -> Problem {
     let errors = found.iter().filter(|it| it.level == Level::Error);
     let told = errors.map(|it| {
-        let file = self::upload::given(&it.file).unwrap_or(&it.file);
+        let file = given(&it.file).unwrap_or(&it.file);
         Fault {
             pointer: format!("{file}:{}:{}", it.line, it.column),
             detail: it.message.clone(),

@@ -11,11 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_contract::diff::Change;
 
-use super::upload::{File, MAX_UPLOAD_BYTES, Upload, given};
-use super::{Checked, Scope};
+use super::super::upload::{File, MAX_UPLOAD_BYTES, read, texts};
+use super::{Checked, GIVEN, Scope, given};
 use crate::Gateway;
 use crate::answer::json as answer;
-use crate::ingress::body;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -64,17 +63,10 @@ async fn post_check(
 ) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let checked = async {
-        let (bytes, held) = body::read(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
-        let asked: Asked = serde_json::from_slice(&bytes).map_err(|error| {
-            let kind = match error.is_data() {
-                true => Kind::BadRequest,
-                false => Kind::MalformedJson,
-            };
-            Problem::new(kind, error.to_string())
-        })?;
+        let (asked, held) = read::<Asked>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
         let scope = asked.scope()?;
-        let upload = Upload::new(asked.files, asked.schemas)?;
-        let checked = gateway.check_contracts(upload, scope).await;
+        let texts = texts(GIVEN, asked.files, asked.schemas)?;
+        let checked = gateway.check_contracts(texts, scope).await;
         drop(held);
         checked.map(|checked| shown(&checked))
     };
