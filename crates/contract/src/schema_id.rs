@@ -42,7 +42,7 @@ impl std::fmt::Display for SchemaId {
 }
 
 /// A schema id with what belongs to it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Written {
     /// The schema.
     pub id: SchemaId,

@@ -21,7 +21,7 @@ pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use record::{CE_TIME, content_type_of, data_of, header};
+pub(crate) use record::{CE_TIME, content_type_of, data_of, framed, header};
 
 /// Who pays. There is one until callers have identities.
 pub(crate) const TENANT: &str = "default";

@@ -145,24 +145,38 @@ pub(crate) fn content_type_of(stored: &StoredRecord) -> Option<&str> {
     header(stored, CONTENT_TYPE)
 }
 
-/// Returns the data of a record, without the schema id that may stand before it: where the gateway wrote
-/// one, and where JSON is said to be, since no JSON begins with 0x00.
+/// Returns the data of a record, without the schema id that may stand before it.
 pub(crate) fn data_of(stored: &StoredRecord) -> Option<Bytes> {
-    let value = stored.record.value.as_ref()?;
-    let content_type = content_type_of(stored);
-    let format = match content_type {
+    let format = match content_type_of(stored) {
         Some(media_type) if media_type.starts_with(PROTOBUF) => SchemaFormat::Protobuf,
         _ => SchemaFormat::Json,
     };
+    framed(stored, format, None).map(|(_, data)| data)
+}
+
+/// Parts the data of a record from what names its schema: a header, or what stands before the data. That
+/// is taken for an id under a `subject`, where the gateway wrote one, and where JSON or nothing is said to
+/// be there, since no JSON begins with 0x00. What is not in the form names nothing.
+pub(crate) fn framed(
+    stored: &StoredRecord,
+    format: SchemaFormat,
+    subject: Option<&str>,
+) -> Option<(Option<Written>, Bytes)> {
+    let value = stored.record.value.as_ref()?;
+    let name = schema_id::VALUE_HEADER.as_bytes();
+    let mut headers = stored.record.headers.iter();
+    if let Some(header) = headers.find(|header| header.name == name) {
+        let bytes = header.value.as_deref().unwrap_or_default();
+        return Some((Written::of_header(bytes, format).ok(), value.clone()));
+    }
     let Ok(Some((written, data))) = Written::of_prefix(value, format) else {
-        return Some(value.clone());
+        return Some((None, value.clone()));
     };
-    let by_header = header(stored, schema_id::VALUE_HEADER).is_some();
-    let ours = header(stored, SCHEMA_ID) == Some(&written.id.to_string());
-    let json = content_type.is_none_or(is_json);
-    Some(match !by_header && (ours || json) {
-        true => value.slice_ref(data),
-        false => value.clone(),
+    let ours = || header(stored, SCHEMA_ID) == Some(&written.id.to_string());
+    let is_id = subject.is_some() || content_type_of(stored).is_none_or(is_json) || ours();
+    Some(match is_id {
+        true => (Some(written), value.slice_ref(data)),
+        false => (None, value.clone()),
     })
 }
 

@@ -26,12 +26,29 @@ mod table;
 
 pub(crate) use register::Registered;
 pub(crate) use table::Table;
-/// Returns the schema of an id, if one that can be used has it: the one that a record names.
-pub(crate) fn schema_of_id(
-    table: &table::Table,
-    id: i32,
-) -> Option<tidegate_contract::schema::Schema> {
-    let stored = table.find_id(id, None)?;
+use tidegate_contract::schema::Schema;
+use tidegate_contract::schema_id::SchemaId;
+
+use self::guid::Guid;
+use self::table::Filter;
+
+/// Returns the schema of an id, if one that can be used has it: the one that a record names. A version
+/// of the subject is preferred; without one any schema with the id counts.
+pub(crate) fn schema_of_id(table: &Table, id: SchemaId, subject: Option<&str>) -> Option<Schema> {
+    let subject = subject.map(|subject| table.resolve_alias(subject.to_owned()));
+    let stored = match id {
+        SchemaId::Number(number) => table.find_id(number, subject.as_deref())?,
+        SchemaId::Guid(bytes) => {
+            let guid = Guid::of_bytes(bytes);
+            let of_subject = subject.and_then(|subject| table.same(&subject, guid, Filter::All));
+            let anywhere = || {
+                let ids = table.find_guid(guid).into_iter();
+                ids.flat_map(|(context, id)| table.of_id(context, id))
+                    .next()
+            };
+            of_subject.or_else(anywhere)?
+        }
+    };
     let parsed = register::parse_stored(table, stored).ok()?;
     Some(parsed.into_schema())
 }

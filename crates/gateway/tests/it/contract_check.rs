@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_contract::{Contracts, diff, load};
-use tidegate_event_log::{Append, Log as _, Record};
+use tidegate_event_log::{Append, Header, Log as _, Record};
 use tidegate_gateway::Settings;
 
 use crate::faults::Fault;
@@ -362,6 +362,64 @@ async fn records_are_read_by_the_schema_that_they_name() {
     assert_eq!(
         (&looked["looked_at"], &looked["broken_already"]),
         (&json!(2), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn guids_and_other_messages_name_the_writers_schema_too() {
+    let running = start().await;
+    let file = |fields: &str| {
+        format!("syntax = \"proto3\"; message Other {{}} message Order {{ {fields} }}")
+    };
+    // The two have changed places since.
+    let written = file("string customer = 1; string id = 2;");
+    let asked = json!({"schemaType": "PROTOBUF", "schema": written});
+    let path = "/subjects/orders-value/versions";
+    running.ask("POST", path, asked).await;
+    let path = "/subjects/orders-value/versions/1";
+    let version = running.ask("GET", path, Value::Null).await.json;
+    assert_eq!(version["id"], 1, "{version}");
+    let guid: Vec<u8> = version["guid"].as_str().unwrap().replace('-', "").into();
+    let digits = guid.chunks(2).map(|two| std::str::from_utf8(two).unwrap());
+    let guid: Vec<u8> = digits
+        .map(|two| u8::from_str_radix(two, 16).unwrap())
+        .collect();
+    let proto = "  schema: {file: \"order.proto#/Order\", format: protobuf, compatibility: NONE}\n";
+    let text = [TEAM, &order(proto)].concat();
+    let in_force = file("string id = 1; string customer = 2;");
+    let set = contracts(&text, &[("order.proto", in_force)]);
+    running.gateway.replace_contracts(&set).await.unwrap();
+    let append = |before: &[u8], header: Option<Vec<u8>>| Append {
+        topic: "orders".into(),
+        partition: Some(0),
+        record: Record {
+            key: None,
+            value: Some([before, b"\x0a\x01c\x12\x01x"].concat().into()),
+            headers: header
+                .map(|bytes| Header::new("__value_schema_id", bytes))
+                .into_iter()
+                .collect(),
+        },
+        claim: None,
+    };
+    let appends = vec![
+        append(b"\0\0\0\0\x01\x02\x02", None),
+        append(b"", Some([&[1][..], &guid, &[2, 2]].concat())),
+    ];
+    for answer in running.log.append(appends).await {
+        answer.unwrap();
+    }
+    let rule = |expr: &str| {
+        let rule = format!("  requires: [{{name: rule, expr: {expr}}}]\n");
+        body(&reader("fraud", &rule), &[])
+    };
+    let answer = check(&running, &rule("message.customer == 'c'")).await;
+    assert_eq!(told(&answer), ["safe fraud reader-added -"], "{answer}");
+    assert_eq!(answer["events"][0]["looked_at"], 2);
+    let answer = check(&running, &rule("message.customer == 'x'")).await;
+    assert!(
+        answer.to_string().contains("2 of 2 events"),
+        "both are looked at: {answer}"
     );
 }
 

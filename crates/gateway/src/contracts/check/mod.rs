@@ -23,7 +23,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use self::sample::{Stretch, stretches};
-use self::written::{Registered, Writers, read};
+use self::written::{Find, Writers, read};
 use super::upload;
 use crate::Gateway;
 use crate::problem::{Fault, Kind, Problem};
@@ -304,12 +304,14 @@ struct Looking {
 impl Looking {
     fn new(gateway: &Gateway, judge: Judge, topic: String) -> Self {
         let table = gateway.registry.table();
-        let registered: Registered = Arc::new(move |id| schema_of_id(&table, id));
+        let in_force = judge.in_force().unwrap_or_else(|| judge.contract());
+        let subject = in_force.schema.subject.clone();
+        let find: Find = Box::new(move |id| schema_of_id(&table, id, subject.as_deref()));
         Self {
             judge: Arc::new(judge),
             topic,
             tally: Tally::default(),
-            writers: Some(Writers::new(registered)),
+            writers: Some(Writers::new(find)),
             bytes: 0,
             without_value: 0,
         }
@@ -332,13 +334,14 @@ impl Looking {
         let in_force = judge.in_force().unwrap_or_else(|| judge.contract());
         for record in records {
             self.bytes += record.record.size_bytes();
-            let schema = &in_force.schema.schema;
-            let Some((stored, id)) = read(schema, &self.topic, partition, record) else {
+            let Some((stored, written)) = read(&in_force.schema, &self.topic, partition, record)
+            else {
                 self.without_value += 1;
                 continue;
             };
             let writers = self.writers.as_mut();
-            let writer = id.zip(writers).and_then(|(id, writers)| writers.of(id));
+            let writer = written.zip(writers);
+            let writer = writer.and_then(|(written, writers)| writers.of(written));
             judge.judge(&mut self.tally, &stored, writer.as_deref());
         }
         self

@@ -4,75 +4,64 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidegate_contract::diff::EventPlace;
 use tidegate_contract::diff::retained::Stored;
+use tidegate_contract::model::SchemaRules;
 use tidegate_contract::schema::Schema;
+use tidegate_contract::schema_id::{SchemaId, Written};
 use tidegate_event_log::StoredRecord;
 
-use crate::ingress::{CE_TIME, content_type_of, header};
+use crate::ingress::{CE_TIME, content_type_of, framed, header};
 
-/// The header in which newer serializers of Confluent's put a schema id.
-const ID_HEADER: &str = "__value_schema_id";
-/// Before the data: a zero and four bytes of a number.
-const PREFIX_BYTES: usize = 5;
 /// Schemas that are kept parsed; a topic has few.
 const MAX_SCHEMAS: usize = 256;
 
 /// Finds the schema of an id.
-pub(super) type Registered = Arc<dyn Fn(i32) -> Option<Schema> + Send + Sync>;
+pub(super) type Find = Box<dyn Fn(SchemaId) -> Option<Schema> + Send + Sync>;
 
-/// Schemas by their ids, parsed once.
+/// The schemas that records name, parsed once.
 pub(super) struct Writers {
-    registered: Registered,
-    known: HashMap<i32, Option<Arc<Schema>>>,
+    find: Find,
+    known: HashMap<Written, Option<Arc<Schema>>>,
 }
 
 impl Writers {
-    pub(super) fn new(registered: Registered) -> Self {
+    pub(super) fn new(find: Find) -> Self {
         Self {
-            registered,
+            find,
             known: HashMap::new(),
         }
     }
 
-    pub(super) fn of(&mut self, id: i32) -> Option<Arc<Schema>> {
+    pub(super) fn of(&mut self, written: Written) -> Option<Arc<Schema>> {
+        if let Some(known) = self.known.get(&written) {
+            return known.clone();
+        }
         if self.known.len() >= MAX_SCHEMAS {
             self.known.clear();
         }
-        let known = self.known.entry(id);
-        let found = known.or_insert_with(|| (self.registered)(id).map(Arc::new));
-        found.clone()
+        let found = (self.find)(written.id).and_then(|schema| match written.message.as_slice() {
+            [] => Some(schema),
+            indexes => schema.at_message(indexes),
+        });
+        let found = found.map(Arc::new);
+        self.known.insert(written, found.clone());
+        found
     }
 }
 
-/// Reads a record as data of `schema`, with the id of the schema it names; nothing of one without a
-/// value.
+/// Reads a record as data of a contract's schema, with what names the schema it was written under;
+/// nothing of one without a value.
 pub(super) fn read(
-    schema: &Schema,
+    rules: &SchemaRules,
     topic: &str,
     partition: i32,
     record: &StoredRecord,
-) -> Option<(Stored, Option<i32>)> {
-    let value = record.record.value.as_ref()?;
+) -> Option<(Stored, Option<Written>)> {
+    let (written, data) = framed(record, rules.format, rules.subject.as_deref())?;
     let media_type = content_type_of(record);
-    let of_header = id_of_header(record);
-    let of_prefix = || match media_type {
-        // Whoever names a media type means the whole value.
-        Some(_) => None,
-        None => prefix(schema, value),
-    };
-    let (id, data) = match of_header {
-        Some(id) => (Some(id), value.clone()),
-        None => match of_prefix() {
-            Some((id, data)) => (id, data),
-            None => (None, value.clone()),
-        },
-    };
-    let binary = || match (id, of_header) {
-        (None, None) => None,
-        _ => schema.binary_media_type(),
-    };
+    // Data with a schema id is in the schema's own encoding.
+    let binary = || written.as_ref().and(rules.schema.binary_media_type());
     let stored = Stored {
         place: EventPlace {
             topic: topic.to_owned(),
@@ -84,52 +73,18 @@ pub(super) fn read(
         time: header(record, CE_TIME).map(str::to_owned),
         data,
     };
-    Some((stored, id))
-}
-
-fn id_of_header(record: &StoredRecord) -> Option<i32> {
-    let mut headers = record.record.headers.iter();
-    let header = headers.find(|header| header.name == ID_HEADER.as_bytes())?;
-    number(header.value.as_deref()?)
-}
-
-/// Reads what begins with a zero and a number.
-fn number(bytes: &[u8]) -> Option<i32> {
-    let rest = bytes.strip_prefix(&[0])?;
-    let (number, _) = rest.split_first_chunk::<4>()?;
-    Some(i32::from_be_bytes(*number))
-}
-
-/// Takes a schema id off the data. For Protobuf the place of the message in its file follows: a zero for
-/// the first one, else a count and so many numbers; another message than the first has no id here.
-fn prefix(schema: &Schema, value: &Bytes) -> Option<(Option<i32>, Bytes)> {
-    let id = number(value)?;
-    let mut rest = value.slice(PREFIX_BYTES..);
-    if !matches!(schema, Schema::Protobuf(_)) {
-        return Some((Some(id), rest));
-    }
-    let first = *rest.first()?;
-    if first == 0 {
-        return Some((Some(id), rest.slice(1..)));
-    }
-    // Numbers of one byte, as zig-zag: nobody has more messages in a file than that.
-    let count = usize::from(first / 2);
-    if first >= 0x80 || first % 2 == 1 || rest.len() <= count {
-        return None;
-    }
-    let indexes = rest.split_to(1 + count);
-    let is_first = indexes[1..].iter().all(|index| *index == 0) && count == 1;
-    Some((is_first.then_some(id), rest))
+    Some((stored, written))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use tidegate_contract::model::SchemaFormat;
+    use bytes::Bytes;
+    use tidegate_contract::{EventContract, load};
     use tidegate_event_log::{Header, Record};
 
     use super::*;
+
+    const ID_HEADER: &str = "__value_schema_id";
 
     fn record(value: &[u8], headers: &[(&str, &[u8])]) -> StoredRecord {
         let headers = headers.iter();
@@ -148,35 +103,81 @@ mod tests {
         }
     }
 
+    fn contract(format: &str, text: &str, subject: &str) -> Arc<EventContract> {
+        let yaml = format!(
+            "apiVersion: contract/v1\nkind: EventContract\nmetadata: {{name: t}}\nspec:\n  class: fact\n  \
+             event: {{source: /t}}\n  key: {{from: $.id}}\n  schema: {{format: {format}, file: s{subject}}}\n"
+        );
+        let files = [("t.yaml".to_owned(), yaml)];
+        let set = load::sources(&files, &|_| Some(text.to_owned()));
+        let set = set.unwrap_or_else(|found| panic!("{found}"));
+        Arc::clone(set.by_name("t").unwrap())
+    }
+
     #[test]
     fn schema_ids_are_taken_off_the_data() {
-        let schema = |format, text: &str| Schema::registered(format, text, &BTreeMap::new());
-        let json = schema(SchemaFormat::Json, "{}").unwrap();
-        let avro = schema(SchemaFormat::Avro, "\"int\"").unwrap();
-        let proto = "syntax = \"proto3\"; message A {} message B {}";
-        let proto = schema(SchemaFormat::Protobuf, proto).unwrap();
-        let check = |schema: &Schema, record: StoredRecord, expected: (Option<i32>, &[u8])| {
-            let (stored, id) = read(schema, "t", 1, &record).unwrap();
-            assert_eq!((id, &stored.data[..]), expected);
-            stored.media_type
+        const AVRO: &str =
+            r#"{"type": "record", "name": "A", "fields": [{"name": "id", "type": "string"}]}"#;
+        const PROTO: &str =
+            "syntax = \"proto3\"; message A { string id = 1; } message B { string id = 1; }";
+        let json = contract("json", "{\"properties\": {\"id\": {}}}", "");
+        let avro = contract("avro", AVRO, "");
+        let with_subject = contract("avro", AVRO, ", subject: t-value");
+        let proto = contract("protobuf", PROTO, "#/A");
+        let number = |number, message: &[usize]| {
+            Some(Written {
+                id: SchemaId::Number(number),
+                message: message.to_vec(),
+            })
         };
+        let check =
+            |contract: &EventContract, record: StoredRecord, expected: (Option<Written>, &[u8])| {
+                let (stored, written) = read(&contract.schema, "t", 1, &record).unwrap();
+                assert_eq!((written, &stored.data[..]), expected);
+                stored.media_type
+            };
         let plain = record(b"{}", &[]);
         assert_eq!(check(&json, plain, (None, b"{}")), None);
         let prefixed = record(b"\0\0\0\0\x09{}", &[]);
-        assert_eq!(check(&json, prefixed, (Some(9), b"{}")), None);
+        assert_eq!(check(&json, prefixed, (number(9, &[]), b"{}")), None);
         let prefixed = record(b"\0\0\0\x01\x09x", &[]);
-        let media_type = check(&avro, prefixed, (Some(265), b"x"));
+        let media_type = check(&avro, prefixed, (number(265, &[]), b"x"));
         assert_eq!(media_type.as_deref(), Some("application/avro"));
-        // A media type says that a zero is the data's own.
-        let typed = record(b"\0\0\0\0\x09x", &[("content-type", b"application/avro")]);
-        check(&avro, typed, (None, b"\0\0\0\0\x09x"));
-        let headed = record(b"x", &[(ID_HEADER, b"\0\0\0\0\x03")]);
-        check(&avro, headed, (Some(3), b"x"));
-        check(&proto, record(b"\0\0\0\0\x09\0x", &[]), (Some(9), b"x"));
-        check(&proto, record(b"\0\0\0\0\x09\x02\0x", &[]), (Some(9), b"x"));
-        check(&proto, record(b"\0\0\0\0\x09\x02\x02x", &[]), (None, b"x"));
+        // A media type says that a zero is the data's own, unless there is a subject.
+        let typed = || record(b"\0\0\0\0\x09x", &[("content-type", b"application/avro")]);
+        check(&avro, typed(), (None, b"\0\0\0\0\x09x"));
+        check(&with_subject, typed(), (number(9, &[]), b"x"));
+        // The gateway writes both.
+        let ours = [
+            ("content-type", &b"application/avro"[..]),
+            ("tidegate_schema_id", b"9"),
+        ];
+        check(
+            &avro,
+            record(b"\0\0\0\0\x09x", &ours),
+            (number(9, &[]), b"x"),
+        );
+        let headed = record(b"\0\0\0\0\0", &[(ID_HEADER, b"\0\0\0\0\x03")]);
+        check(&avro, headed, (number(3, &[]), b"\0\0\0\0\0"));
+        let guid = Written {
+            id: SchemaId::Guid([0xfe; 16]),
+            message: vec![1],
+        };
+        let headed = record(b"\0\0\0\0\0", &[(ID_HEADER, &guid.to_header())]);
+        check(&proto, headed, (Some(guid), b"\0\0\0\0\0"));
+        for (prefix, message) in [
+            (&b"\0\0\0\0\x09\0x"[..], &[0][..]),
+            (b"\0\0\0\0\x09\x02\0x", &[0]),
+            (b"\0\0\0\0\x09\x04\x02\x06x", &[1, 3]),
+        ] {
+            check(&proto, record(prefix, &[]), (number(9, message), b"x"));
+        }
+        // Neither is in the form.
+        let broken = record(b"\0\0\0\0\x09\x04\x02", &[]);
+        check(&proto, broken, (None, b"\0\0\0\0\x09\x04\x02"));
+        check(&avro, record(b"x", &[(ID_HEADER, b"9")]), (None, b"x"));
         let mut nothing = record(b"", &[]);
         nothing.record.value = None;
-        assert!(read(&json, "t", 1, &nothing).is_none());
+        assert!(read(&json.schema, "t", 1, &nothing).is_none());
     }
 }
