@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
 use axum::body::Body;
 use axum::http::{HeaderName, Response};
 use tidegate_contract::Contracts;
@@ -14,7 +13,7 @@ use tidegate_event_log::{Log, LogError, TopicSpec};
 use crate::bridges::Bridges;
 use crate::clock::{Clock, Ids};
 use crate::contracts::check::Turn;
-use crate::contracts::{self, ContractSource, Room};
+use crate::contracts::{self, ContractSource, Current, LanesInForce, Room};
 use crate::ingress::body::Inflight;
 use crate::ingress::lane::{Lane, Lanes, Schemas, topic_spec};
 use crate::ingress::port::RecordRules;
@@ -101,9 +100,7 @@ pub struct Gateway {
     pub(crate) contracts: Room,
     /// One check of contracts at a time.
     pub(crate) contract_checks: Turn,
-    in_force: ArcSwap<Contracts>,
     pub(crate) bridges: Bridges,
-    lanes: ArcSwap<Lanes>,
     draining: AtomicBool,
 }
 
@@ -153,27 +150,34 @@ impl Gateway {
             registry: Arc::new(registry),
             contracts,
             contract_checks: Turn::default(),
-            in_force: ArcSwap::default(),
             bridges: bridges.map_err(StartError::Bridges)?,
-            lanes: ArcSwap::default(),
             draining: AtomicBool::new(false),
         });
         gateway.create_topic(quarantine::topic_spec()).await?;
         if is_folder {
             gateway.widen_topics().await?;
         }
-        let contracts = gateway.contracts.contracts();
-        gateway.replace_contracts(&contracts).await?;
+        gateway.make_ready(gateway.contracts.current()).await?;
         Ok(gateway)
     }
 
     /// Puts another set of contracts in force, once their topics are there and their schemas are
-    /// registered. Requests that are
-    /// under way end under the contracts they began with.
+    /// registered. Requests that are under way end under the contracts they began with. Where the log
+    /// is the source, the set that was applied last comes back with the next look at it.
     ///
     /// # Errors
     /// A topic cannot be created, or a schema is not registered; the old contracts stay in force.
     pub async fn replace_contracts(&self, contracts: &Contracts) -> Result<(), StartError> {
+        let current = Current::of(contracts.clone());
+        self.make_ready(Arc::new(current)).await
+    }
+
+    /// Makes the topics that are missing, registers schemas, and puts contracts in force.
+    ///
+    /// # Errors
+    /// Those of [`Gateway::replace_contracts`].
+    pub(crate) async fn make_ready(&self, current: Arc<Current>) -> Result<(), StartError> {
+        let contracts = &*current.contracts;
         let mut partitions = self.partitions().await?;
         for contract in contracts {
             let spec = topic_spec(contract);
@@ -188,7 +192,7 @@ impl Gateway {
             partitions = self.partitions().await?;
         }
         let schemas = self.register_schemas(contracts).await?;
-        self.put_in_force(contracts, &partitions, &schemas);
+        self.put_in_force(current, &partitions, &schemas);
         Ok(())
     }
 
@@ -196,21 +200,21 @@ impl Gateway {
     /// are registered.
     pub(crate) fn put_in_force(
         &self,
-        contracts: &Contracts,
+        current: Arc<Current>,
         partitions: &HashMap<String, i32>,
         schemas: &Schemas,
     ) {
+        let contracts = Arc::clone(&current.contracts);
         let lanes = Lanes::new(
-            contracts,
+            &contracts,
             partitions,
             &self.metrics,
             &self.registry,
             schemas,
         );
         let lanes = Arc::new(lanes);
-        self.lanes.store(Arc::clone(&lanes));
-        self.bridges.put_in_force(contracts, &lanes);
-        self.in_force.store(Arc::new(contracts.clone()));
+        self.contracts.put(current, Arc::clone(&lanes));
+        self.bridges.put_in_force(&contracts, &lanes);
     }
 
     /// Registers the schemas of contracts that have a subject and are in force.
@@ -257,13 +261,8 @@ impl Gateway {
         create_topic(&*self.log, spec).await
     }
 
-    /// Returns the contracts in force with their readers.
-    pub(crate) fn contracts_in_force(&self) -> Arc<Contracts> {
-        self.in_force.load_full()
-    }
-
-    pub(crate) fn lanes(&self) -> Guard<Arc<Lanes>> {
-        self.lanes.load()
+    pub(crate) fn lanes(&self) -> LanesInForce {
+        self.contracts.lanes()
     }
 
     /// Makes the topics of a lane again after somebody deleted them.

@@ -127,6 +127,7 @@ impl Gateway {
         let schemas = self.register_schemas(&planned.contracts);
         let schemas = timeout_at(deadline, schemas).await.map_err(|_| late())?;
         let schemas = schemas.map_err(not_registered)?;
+        let mut current = self.contracts.current();
         if planned.commits {
             generation += 1;
             let approved = planned.plan.approvals.iter();
@@ -145,13 +146,13 @@ impl Gateway {
             writer.put_texts(&texts).await.map_err(not_applied)?;
             writer.commit(&set).await.map_err(not_applied)?;
             tracing::info!(generation, by = set.by, "contracts are in force");
-            self.contracts.current.store(Arc::new(Current {
+            current = Arc::new(Current {
                 set,
                 pieces: planned.pieces,
-                contracts: Arc::clone(&planned.contracts),
-            }));
+                contracts: planned.contracts,
+            });
         }
-        self.put_in_force(&planned.contracts, &partitions, &schemas);
+        self.put_in_force(current, &partitions, &schemas);
         self.take_away(&planned.plan.actions, generation, deadline)
             .await?;
         Ok(Applied {
@@ -198,7 +199,7 @@ impl Gateway {
         };
         let read = timeout_at(deadline, read).await;
         let (pieces, world) = read.unwrap_or_else(|_| Err(late()))?;
-        let (current, folded) = (self.contracts.current.load_full(), store.folded());
+        let (current, folded) = (self.contracts.current(), store.folded());
         let planned = move || {
             plan(&current, &folded, &world, &pieces, &options).map_err(|found| invalid(&found))
         };
@@ -208,7 +209,7 @@ impl Gateway {
     /// Puts in force what somebody else has applied, or what turned up after its answer was lost.
     async fn see_newest(&self, store: &Store) -> Result<(), Problem> {
         let newest = store.folded().set.generation;
-        if newest == self.contracts.current.load().set.generation {
+        if newest == self.contracts.current().set.generation {
             return Ok(());
         }
         let current = read_back(store).await.map_err(|error| match error {
@@ -218,9 +219,8 @@ impl Gateway {
                 Problem::new(Kind::Internal, "the newest contracts cannot be used")
             }
         })?;
-        let contracts = Arc::clone(&current.contracts);
-        self.contracts.current.store(Arc::new(current));
-        let replaced = self.replace_contracts(&contracts).await;
+        // Until it is done the earlier set is in force, and the next look tries again.
+        let replaced = self.make_ready(Arc::new(current)).await;
         replaced.map_err(|error| {
             tracing::error!(error = %error, "the newest contracts are not in force yet");
             late()

@@ -20,16 +20,18 @@ mod tests;
 pub(crate) mod topics;
 mod upload;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use tidegate_contract::Contracts;
 use tidegate_contract::load::{Diagnostics, Piece, pieces};
 use tidegate_event_log::Log;
 
-use self::plan::Current;
+pub(crate) use self::plan::Current;
 use self::record::Set;
 use self::store::{Folded, Store, StoreError};
+use crate::ingress::lane::Lanes;
 
 /// Where contracts come from.
 #[derive(Debug)]
@@ -44,7 +46,24 @@ pub enum ContractSource {
 pub(crate) struct Room {
     /// Nothing if a folder is the source.
     store: Option<Store>,
-    current: ArcSwap<Current>,
+    in_force: ArcSwap<InForce>,
+}
+
+/// What is in force, and what traffic makes of it: nobody sees one without the other.
+struct InForce {
+    current: Arc<Current>,
+    lanes: Arc<Lanes>,
+}
+
+/// The lanes of the contracts in force, for a short while.
+pub(crate) struct LanesInForce(Guard<Arc<InForce>>);
+
+impl Deref for LanesInForce {
+    type Target = Lanes;
+
+    fn deref(&self) -> &Lanes {
+        &self.0.lanes
+    }
 }
 
 /// Why the contracts in force cannot be read.
@@ -63,23 +82,28 @@ impl Room {
         log: &Arc<dyn Log>,
         source: ContractSource,
     ) -> Result<Self, Unreadable> {
-        match source {
-            ContractSource::Folder(contracts) => Ok(Self {
-                store: None,
-                current: ArcSwap::from_pointee(Current {
-                    contracts: Arc::new(contracts),
-                    ..Current::default()
-                }),
-            }),
+        let (store, current) = match source {
+            ContractSource::Folder(contracts) => (None, Current::of(contracts)),
             ContractSource::Log => {
                 let store = Store::open(Arc::clone(log)).await?;
                 let current = read_back(&store).await?;
-                Ok(Self {
-                    store: Some(store),
-                    current: ArcSwap::from_pointee(current),
-                })
+                (Some(store), current)
             }
-        }
+        };
+        // Lanes follow before anything is served.
+        let in_force = InForce {
+            current: Arc::new(current),
+            lanes: Arc::default(),
+        };
+        Ok(Self {
+            store,
+            in_force: ArcSwap::from_pointee(in_force),
+        })
+    }
+
+    /// Puts contracts in force with their lanes.
+    pub(crate) fn put(&self, current: Arc<Current>, lanes: Arc<Lanes>) {
+        self.in_force.store(Arc::new(InForce { current, lanes }));
     }
 
     /// What is folded from the topic, if that is the source.
@@ -87,8 +111,16 @@ impl Room {
         self.store.as_ref().map(Store::folded)
     }
 
+    pub(crate) fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.in_force.load().current)
+    }
+
     pub(crate) fn contracts(&self) -> Arc<Contracts> {
-        Arc::clone(&self.current.load().contracts)
+        Arc::clone(&self.in_force.load().current.contracts)
+    }
+
+    pub(crate) fn lanes(&self) -> LanesInForce {
+        LanesInForce(self.in_force.load())
     }
 }
 

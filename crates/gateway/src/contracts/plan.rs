@@ -53,6 +53,16 @@ pub(crate) struct Current {
     pub(crate) contracts: Arc<Contracts>,
 }
 
+impl Current {
+    /// Takes contracts that were not applied.
+    pub(crate) fn of(contracts: Contracts) -> Self {
+        Self {
+            contracts: Arc::new(contracts),
+            ..Self::default()
+        }
+    }
+}
+
 /// What the log says of itself.
 #[derive(Debug)]
 pub(crate) struct World {

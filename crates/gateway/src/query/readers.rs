@@ -62,7 +62,7 @@ struct Progress {
 
 impl Gateway {
     async fn readers_page(&self, query: ReadersQuery) -> Result<serde_json::Value, LogError> {
-        let contracts = self.contracts_in_force();
+        let contracts = self.contracts.contracts();
         let after = query.cursor.unwrap_or_default();
         let wanted = |reader: &&Arc<Reader>| {
             let of = query.contract.as_ref();

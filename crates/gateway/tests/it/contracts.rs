@@ -468,6 +468,45 @@ async fn a_set_that_turns_up_late_is_in_force_with_the_next_look() {
 }
 
 #[tokio::test]
+async fn a_look_that_breaks_at_what_others_applied_is_made_up_for_by_the_next() {
+    let one = start_from_log().await;
+    let two = start_again_from_log(one.log.clone(), one.clock.clone()).await;
+    let mut names = BTreeMap::new();
+    let mut broken = 0;
+    for step in 0.. {
+        let name = format!("a{step}");
+        let body = upload(&[team(""), contract(&name, "1.0.0", "")], SCHEMA);
+        apply(&one, &body).await;
+        let before = names.clone();
+        names.insert(name, "1.0.0".to_owned());
+        one.log.break_in(Some(Break {
+            after: step,
+            done: false,
+            stays: false,
+        }));
+        let answer = send(&two, PLANS, &body).await;
+        let reached = one.log.is_broken();
+        one.log.break_in(None);
+        match answer.status {
+            200 => assert_eq!(in_force(&two).await, names, "step {step}"),
+            _ => {
+                answer.problem("log-unavailable", 503);
+                broken += 1;
+                let here = in_force(&two).await;
+                assert!(here == before || here == names, "step {step}: {here:?}");
+            }
+        }
+        let plan = send(&two, PLANS, &body).await.json;
+        assert_eq!(plan["changes"], false, "step {step}: {plan:#}");
+        assert_eq!(in_force(&two).await, names, "step {step}");
+        if !reached {
+            break;
+        }
+    }
+    assert!(broken >= 3, "{broken}");
+}
+
+#[tokio::test]
 async fn a_subject_gets_its_schema_before_the_contract_is_in_force() {
     let gateway = start_from_log().await;
     let with_subject =

@@ -127,7 +127,7 @@ impl Gateway {
     /// `Overloaded` while another check runs, `ContractsInvalid`, `LogUnavailable`.
     async fn check_contracts(&self, given: Texts, scope: Scope) -> Result<Checked, Problem> {
         let turn = self.contract_checks.take()?;
-        let in_force = self.contracts_in_force();
+        let in_force = self.contracts.contracts();
         let compared = run(&turn, move || compare(&in_force, &given)).await?;
         let Compared {
             contracts,
