@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::Value;
 
+use super::Schema;
 use super::avro::{AvroFile, Node, NodeId};
 use super::json::{JsonSchema, SchemaFile};
-use super::{Schema, beside};
+use super::steps::{At, protobuf_field, protobuf_type, types};
 use crate::path::Path;
 
 /// References and alternatives are followed so far and no further.
@@ -32,23 +33,7 @@ pub struct Field {
 impl Schema {
     /// Returns what the schema declares at `path`; nothing if it declares no such field.
     pub fn field(&self, path: &Path) -> Option<Field> {
-        let names = path.names();
-        match self {
-            Self::Json(schema) => {
-                let file = &*schema.file;
-                let (path, root) = file.documents.get_key_value(&file.name)?;
-                let value = root.pointer(&schema.pointer)?;
-                let mut search = Json {
-                    file,
-                    steps: 0,
-                    depth: 0,
-                    in_lists: false,
-                };
-                search.find(At { path, value }, names)
-            }
-            Self::Avro(schema) => avro(&schema.file, schema.root, names, true, false),
-            Self::Protobuf(schema) => protobuf(&schema.message, names, false),
-        }
+        self.find(path.names(), false)
     }
 
     /// Returns the fields that lie inside the one at `path`, and those of the items of lists in it,
@@ -77,14 +62,17 @@ impl Schema {
 
     /// As [`Schema::field`], with the items of a list taken for the list.
     pub(crate) fn field_in_lists(&self, path: &Path) -> Option<Field> {
-        let names = path.names();
+        self.find(path.names(), true)
+    }
+
+    fn find(&self, names: &[String], in_lists: bool) -> Option<Field> {
         match self {
             Self::Json(schema) => {
-                let (mut search, at) = Json::at(schema)?;
-                search.find(at, names)
+                let at = At::root(schema)?;
+                Json::of(schema, in_lists).find(at, names)
             }
-            Self::Avro(schema) => avro(&schema.file, schema.root, names, true, true),
-            Self::Protobuf(schema) => protobuf(&schema.message, names, true),
+            Self::Avro(schema) => avro(&schema.file, schema.root, names, true, in_lists),
+            Self::Protobuf(schema) => protobuf(&schema.message, names, in_lists),
         }
     }
 
@@ -93,8 +81,8 @@ impl Schema {
         let mut found = BTreeSet::new();
         match self {
             Self::Json(schema) => {
-                if let Some((mut search, at)) = Json::at(schema) {
-                    search.members(at, names, &mut found);
+                if let Some(at) = At::root(schema) {
+                    Json::of(schema, true).members(at, names, &mut found);
                 }
             }
             Self::Avro(schema) => avro_members(&schema.file, schema.root, names, &mut found),
@@ -109,14 +97,7 @@ impl Schema {
     }
 }
 
-/// A place in a JSON Schema.
-#[derive(Clone, Copy)]
-pub(super) struct At<'a> {
-    pub(super) path: &'a str,
-    pub(super) value: &'a Value,
-}
-
-pub(super) struct Json<'a> {
+struct Json<'a> {
     file: &'a SchemaFile,
     steps: usize,
     depth: usize,
@@ -125,53 +106,39 @@ pub(super) struct Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// Begins at the root of a schema, and looks into lists.
-    fn at(schema: &'a JsonSchema) -> Option<(Self, At<'a>)> {
-        let file = &*schema.file;
-        let (path, root) = file.documents.get_key_value(&file.name)?;
-        let value = root.pointer(&schema.pointer)?;
-        let search = Self {
-            file,
+    fn of(schema: &'a JsonSchema, in_lists: bool) -> Self {
+        Self {
+            file: &schema.file,
             steps: 0,
             depth: 0,
-            in_lists: true,
-        };
-        Some((search, At { path, value }))
+            in_lists,
+        }
     }
 
     /// Collects the names declared in the value at a path.
     fn members(&mut self, at: At<'a>, names: &[String], into: &mut BTreeSet<String>) {
-        let Some(keys) = at.value.as_object() else {
+        if !at.value.is_object() {
             return;
-        };
+        }
         if self.steps >= MAX_STEPS || self.depth >= MAX_DEPTH || into.len() >= MAX_LISTED {
             return;
         }
         self.steps += 1;
         self.depth += 1;
-        let mut inside: Vec<At<'a>> = Vec::new();
-        if let Some(Value::String(reference)) = keys.get("$ref") {
-            inside.extend(target(self.file, at, reference));
-        }
-        let lists = ["allOf", "anyOf", "oneOf"].into_iter();
-        let parts = lists.filter_map(|key| keys.get(key)?.as_array()).flatten();
-        let items = keys.get("items").filter(|items| items.is_object());
-        inside.extend(parts.chain(items).map(|value| At { value, ..at }));
-        let properties = keys.get("properties").and_then(Value::as_object);
-        for part in inside {
+        for (part, _) in at.parts(self.file) {
             self.members(part, names, into);
         }
-        match (properties, names.split_first()) {
-            (Some(properties), None) => {
-                let declared = properties.iter().filter(|(_, value)| **value != false);
-                into.extend(declared.map(|(name, _)| name.clone()));
-            }
-            (Some(properties), Some((name, rest))) => {
-                if let Some(value) = properties.get(name) {
-                    self.members(At { value, ..at }, rest, into);
+        if let Some(items) = at.value.get("items").filter(|items| items.is_object()) {
+            self.members(at.inside(items), names, into);
+        }
+        match names.split_first() {
+            None => into.extend(at.declared().map(|(name, _)| name.clone())),
+            Some((name, rest)) => {
+                let properties = at.value.get("properties");
+                if let Some(value) = properties.and_then(|properties| properties.get(name)) {
+                    self.members(at.inside(value), rest, into);
                 }
             }
-            (None, _) => {}
         }
         self.depth -= 1;
     }
@@ -189,9 +156,9 @@ impl<'a> Json<'a> {
 
     fn find_here(&mut self, at: At<'a>, names: &[String]) -> Option<Field> {
         let keys = at.value.as_object()?;
-        let inside = |value| At { value, ..at };
+        let inside = |value| at.inside(value);
         if let Some(Value::String(reference)) = keys.get("$ref")
-            && let Some(target) = target(self.file, at, reference)
+            && let Some(target) = at.target(self.file, reference)
             && let Some(found) = self.find(target, names)
         {
             return Some(found);
@@ -253,7 +220,7 @@ impl<'a> Json<'a> {
                 required: true,
                 ..Field::default()
             },
-            _ => self.find(At { value, ..at }, rest)?,
+            _ => self.find(at.inside(value), rest)?,
         };
         let required = at.value.get("required").and_then(Value::as_array);
         let named = required.is_some_and(|names| names.iter().any(|n| n == name));
@@ -262,48 +229,6 @@ impl<'a> Json<'a> {
             ..field
         })
     }
-}
-
-/// Finds what a reference in a file leads to.
-pub(super) fn target<'a>(file: &'a SchemaFile, from: At<'a>, reference: &str) -> Option<At<'a>> {
-    let (target, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-    let documents = &file.documents;
-    let own = documents[from.path].get("$id").and_then(Value::as_str);
-    let path = match target {
-        "" => from.path.to_owned(),
-        target if own.is_some_and(|id| id.trim_end_matches('#') == target) => from.path.to_owned(),
-        target => beside(from.path, target),
-    };
-    let (path, root) = documents.get_key_value(&path)?;
-    let fragment = percent_encoding::percent_decode_str(fragment)
-        .decode_utf8()
-        .ok()?;
-    let value = root.pointer(&fragment)?;
-    Some(At { path, value })
-}
-
-/// The words of `type`, or what `const` and `enum` come to.
-pub(super) fn types(schema: &Value) -> BTreeSet<String> {
-    let word = |value: &Value| value.as_str().map(str::to_owned);
-    if let Some(declared) = schema.get("type") {
-        return match declared {
-            Value::Array(list) => list.iter().filter_map(word).collect(),
-            one => one.as_str().map(str::to_owned).into_iter().collect(),
-        };
-    }
-    let fixed = schema.get("const").into_iter();
-    let listed = schema.get("enum").and_then(Value::as_array);
-    let values = fixed.chain(listed.into_iter().flatten());
-    values
-        .map(|value| match value {
-            Value::Null => "null".to_owned(),
-            Value::Bool(_) => "boolean".to_owned(),
-            Value::Number(_) => "number".to_owned(),
-            Value::String(_) => "string".to_owned(),
-            Value::Array(_) => "array".to_owned(),
-            Value::Object(_) => "object".to_owned(),
-        })
-        .collect()
 }
 
 fn avro(
@@ -378,10 +303,7 @@ fn protobuf_members(message: &MessageDescriptor, names: &[String], into: &mut BT
         into.extend(message.fields().map(|field| field.json_name().to_owned()));
         return;
     };
-    let field = message
-        .get_field_by_json_name(name)
-        .or_else(|| message.get_field_by_name(name));
-    if let Some(field) = field
+    if let Some(field) = protobuf_field(message, name)
         && let Kind::Message(inner) = field.kind()
         && !field.is_map()
     {
@@ -391,9 +313,7 @@ fn protobuf_members(message: &MessageDescriptor, names: &[String], into: &mut BT
 
 fn protobuf(message: &MessageDescriptor, names: &[String], in_lists: bool) -> Option<Field> {
     let (name, rest) = names.split_first()?;
-    let field = message
-        .get_field_by_json_name(name)
-        .or_else(|| message.get_field_by_name(name))?;
+    let field = protobuf_field(message, name)?;
     if !rest.is_empty() {
         return match field.kind() {
             Kind::Message(inner) if (in_lists || !field.is_list()) && !field.is_map() => {
@@ -402,11 +322,7 @@ fn protobuf(message: &MessageDescriptor, names: &[String], in_lists: bool) -> Op
             _ => None,
         };
     }
-    let kind = match field.kind() {
-        Kind::Message(message) => message.full_name().to_owned(),
-        Kind::Enum(declared) => declared.full_name().to_owned(),
-        scalar => format!("{scalar:?}").to_lowercase(),
-    };
+    let kind = protobuf_type(&field.kind());
     let kind = match field.is_list() {
         true => format!("repeated {kind}"),
         false => kind,

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::Schema;
 use super::avro::{AvroFile, Node, NodeId};
-use super::fields::{At, target, types};
 use super::json::SchemaFile;
+use super::steps::{At, protobuf_type, types};
 
 /// How deep fields are listed, and how many.
 const MAX_DEPTH: usize = 16;
@@ -40,11 +40,7 @@ impl Schema {
         match self {
             Self::Json(schema) => {
                 let file = &*schema.file;
-                let root = file.documents.get_key_value(&file.name);
-                let start = root.and_then(|(path, root)| {
-                    let value = root.pointer(&schema.pointer)?;
-                    Some(At { path, value })
-                });
+                let start = At::root(schema);
                 start.map_or_else(Vec::new, |at| {
                     json_members(file, &[(at, true)], &mut Vec::new(), &mut left)
                 })
@@ -78,14 +74,9 @@ fn json_members(
     let mut named: Vec<(&str, Vec<Place<'_>>, bool)> = Vec::new();
     for (at, sure) in &places {
         let required = at.value.get("required").and_then(Value::as_array);
-        let properties = at.value.get("properties").and_then(Value::as_object);
-        for (name, value) in properties.into_iter().flatten() {
-            // `false` says that it must not be there.
-            if *value == Value::Bool(false) {
-                continue;
-            }
+        for (name, inside) in at.declared() {
             let must = *sure && required.is_some_and(|names| names.iter().any(|n| n == name));
-            let place = (At { value, ..*at }, *sure);
+            let place = (inside, *sure);
             match named.iter_mut().find(|(known, ..)| known == name) {
                 Some((_, starts, required)) => {
                     starts.push(place);
@@ -156,16 +147,8 @@ fn spread<'a>(file: &'a SchemaFile, starts: &[Place<'a>]) -> Vec<Place<'a>> {
             continue;
         }
         places.push((at, sure));
-        let inside = |value| At { value, ..at };
-        for (key, all) in [("oneOf", false), ("anyOf", false), ("allOf", true)] {
-            let parts = at.value.get(key).and_then(Value::as_array);
-            let parts = parts.into_iter().flatten().rev();
-            open.extend(parts.map(|part| (inside(part), sure && all)));
-        }
-        let reference = at.value.get("$ref").and_then(Value::as_str);
-        if let Some(target) = reference.and_then(|reference| target(file, at, reference)) {
-            open.push((target, sure));
-        }
+        let parts = at.parts(file).into_iter().rev();
+        open.extend(parts.map(|(part, all)| (part, sure && all)));
     }
     places
 }
@@ -238,22 +221,17 @@ fn protobuf(
             break;
         };
         *left = rest;
-        let word = |kind: Kind| match kind {
-            Kind::Message(message) => message.full_name().to_owned(),
-            Kind::Enum(declared) => declared.full_name().to_owned(),
-            scalar => format!("{scalar:?}").to_lowercase(),
-        };
         let (types, inner) = match field.kind() {
             Kind::Message(entry) if field.is_map() => {
-                let values = entry.map_entry_value_field().kind();
-                (format!("map of {}", word(values)), Vec::new())
+                let values = protobuf_type(&entry.map_entry_value_field().kind());
+                (format!("map of {values}"), Vec::new())
             }
             // The well-known types have a form of their own in JSON.
             Kind::Message(inner) if !inner.full_name().starts_with("google.protobuf.") => {
                 let types = inner.full_name().to_owned();
                 (types, protobuf(&inner, around, left))
             }
-            kind => (word(kind), Vec::new()),
+            kind => (protobuf_type(&kind), Vec::new()),
         };
         members.push(Member {
             name: field.json_name().to_owned(),

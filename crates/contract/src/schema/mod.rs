@@ -16,6 +16,7 @@ pub mod protobuf;
 mod reasons;
 mod registered;
 mod standalone;
+mod steps;
 
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::Schema;
 use super::avro::{AvroFile, Node, NodeId};
-use super::fields::{At, target, types};
-use super::json::SchemaFile;
+use super::json::{JsonSchema, SchemaFile};
+use super::steps::{At, protobuf_type, types};
 
 /// Nobody looks at more, and references may multiply.
 const MAX_STEPS: usize = 20_000;
@@ -56,7 +56,7 @@ impl Schema {
         let mut outline = Outline::default();
         match self {
             Self::Json(schema) => {
-                if let Some(at) = root(&schema.file, &schema.pointer) {
+                if let Some(at) = At::root(schema) {
                     outline.json(&schema.file, at, &mut Vec::new(), 0);
                 }
             }
@@ -70,7 +70,7 @@ impl Schema {
     /// if there is one shape only.
     pub(crate) fn alternatives(&self) -> Vec<BTreeSet<String>> {
         match self {
-            Self::Json(schema) => json_alternatives(&schema.file, &schema.pointer),
+            Self::Json(schema) => json_alternatives(schema),
             Self::Avro(schema) => {
                 let nodes = &schema.file.nodes;
                 let Node::Union(branches) = &nodes[schema.root] else {
@@ -99,19 +99,14 @@ impl Schema {
     }
 }
 
-fn root<'a>(file: &'a SchemaFile, pointer: &str) -> Option<At<'a>> {
-    let (path, root) = file.documents.get_key_value(&file.name)?;
-    let value = root.pointer(pointer)?;
-    Some(At { path, value })
-}
-
-fn json_alternatives(file: &SchemaFile, pointer: &str) -> Vec<BTreeSet<String>> {
-    let Some(mut at) = root(file, pointer) else {
+fn json_alternatives(schema: &JsonSchema) -> Vec<BTreeSet<String>> {
+    let file = &*schema.file;
+    let Some(mut at) = At::root(schema) else {
         return Vec::new();
     };
     for _ in 0..MAX_DEPTH {
         let reference = at.value.get("$ref").and_then(Value::as_str);
-        match reference.and_then(|reference| target(file, at, reference)) {
+        match reference.and_then(|reference| at.target(file, reference)) {
             Some(next) => at = next,
             None => break,
         }
@@ -120,7 +115,7 @@ fn json_alternatives(file: &SchemaFile, pointer: &str) -> Vec<BTreeSet<String>> 
     let parts = keys.iter().find_map(|key| at.value.get(key)?.as_array());
     let shapes = parts.into_iter().flatten().map(|value| {
         let mut outline = Outline::default();
-        outline.json(file, At { value, ..at }, &mut Vec::new(), 0);
+        outline.json(file, at.inside(value), &mut Vec::new(), 0);
         let names = outline.entries.into_keys();
         names.filter_map(|names| names.into_iter().next()).collect()
     });
@@ -142,7 +137,13 @@ impl Outline {
         fields
     }
 
-    fn json(&mut self, file: &SchemaFile, at: At<'_>, names: &mut Vec<String>, depth: usize) {
+    fn json<'a>(
+        &mut self,
+        file: &'a SchemaFile,
+        at: At<'a>,
+        names: &mut Vec<String>,
+        depth: usize,
+    ) {
         if self.steps >= MAX_STEPS || depth >= MAX_DEPTH {
             return;
         }
@@ -163,32 +164,16 @@ impl Outline {
             }
             entry.types.extend(found);
         }
-        if let Some(Value::String(reference)) = keys.get("$ref")
-            && let Some(target) = target(file, at, reference)
-        {
-            self.json(file, target, names, depth + 1);
-        }
-        for key in ["allOf", "anyOf", "oneOf"] {
-            for value in keys
-                .get(key)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
-                self.json(file, At { value, ..at }, names, depth + 1);
-            }
+        for (part, _) in at.parts(file) {
+            self.json(file, part, names, depth + 1);
         }
         if names.len() == MAX_NAMES {
             return;
         }
-        let properties = keys.get("properties").and_then(Value::as_object);
-        for (name, value) in properties.into_iter().flatten() {
-            if *value == Value::Bool(false) {
-                continue;
-            }
+        for (name, inside) in at.declared() {
             names.push(name.clone());
             self.entries.entry(names.clone()).or_default();
-            self.json(file, At { value, ..at }, names, 0);
+            self.json(file, inside, names, 0);
             names.pop();
         }
     }
@@ -234,27 +219,16 @@ impl Outline {
             names.push(field.json_name().to_owned());
             let entry = self.entries.entry(names.clone()).or_default();
             let many = field.is_list() || field.is_map();
-            let inner = match field.kind() {
-                Kind::Enum(declared) if !many => {
-                    entry.types.insert(declared.full_name().to_owned());
-                    entry.listed += declared.values().len();
-                    None
-                }
-                Kind::Bool if !many => {
-                    entry.types.insert("bool".to_owned());
-                    entry.listed += 2;
-                    None
-                }
-                Kind::Message(inner) => {
-                    entry.types.insert(inner.full_name().to_owned());
-                    entry.open = true;
-                    (!many).then_some(inner)
-                }
-                scalar => {
-                    entry.types.insert(format!("{scalar:?}").to_lowercase());
-                    entry.open = true;
-                    None
-                }
+            let kind = field.kind();
+            entry.types.insert(protobuf_type(&kind));
+            match &kind {
+                Kind::Enum(declared) if !many => entry.listed += declared.values().len(),
+                Kind::Bool if !many => entry.listed += 2,
+                _ => entry.open = true,
+            }
+            let inner = match kind {
+                Kind::Message(inner) if !many => Some(inner),
+                _ => None,
             };
             if let Some(inner) = inner
                 && names.len() < MAX_NAMES
