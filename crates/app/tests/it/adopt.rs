@@ -148,8 +148,7 @@ fn what_exists_comes_under_contracts_as_it_is() {
     cluster.topic("shop.baskets", 2, &[("cleanup.policy", "delete")]);
     cluster.topic("ShopStock", 3, &[]);
     cluster.topic("shop.clicks", 3, &[("retention.ms", "1209600000")]);
-    cluster.topic("shop.prices", 1, &[("cleanup.policy", "compact")]);
-    cluster.topic("shop.audit", 1, &[("retention.ms", "-1")]);
+    cluster.topic("shop.prices", 1, &[("retention.ms", "-1")]);
     cluster.register("shop.orders-value", "order.avsc", ORDER, &[]);
     cluster.register("shop.refunds-value", "refund.json", REFUND, &[]);
     cluster.register("line.proto", "line.proto", LINE_PROTO, &[]);
@@ -215,7 +214,7 @@ fn files_that_are_there_are_not_written_over() {
 #[test]
 fn what_cannot_be_imported_is_told() {
     let cluster = Cluster::start();
-    cluster.topic("shop.prices", 1, &[("cleanup.policy", "compact")]);
+    cluster.topic("shop.prices", 1, &[("retention.ms", "-1")]);
     let left_out = cluster.import(&["--topic", "shop.prices"]);
     insta::assert_snapshot!("import_cluster_left_out", left_out);
     assert!(!Path::new(&cluster.out()).exists(), "nothing was written");

@@ -124,9 +124,9 @@ impl Cluster {
         for sentence in &told {
             ui.note(sentence);
         }
-        let rows: Vec<Value> = adopted.iter().map(|one| self.row(one)).collect();
+        let rows: Vec<Value> = adopted.iter().map(row).collect();
         let out: BTreeMap<&String, &String> = left_out.iter().map(|(a, b)| (a, b)).collect();
-        let value = json!({ "contracts": rows, "left_out": out, "told": told });
+        let value = json!({ "out": self.out, "contracts": rows, "left_out": out, "told": told });
         ui.print(&Answer::list(value, "contracts", ADOPTED))?;
         let unmet = self.topic.iter().any(|name| out.contains_key(name));
         match unmet {
@@ -136,16 +136,6 @@ impl Cluster {
             )),
             false => Ok(()),
         }
-    }
-
-    fn row(&self, adopted: &Adopted) -> Value {
-        json!({
-            "topic": adopted.topic,
-            "contract": adopted.name,
-            "file": self.out.join(adopted.file().0),
-            "subject": adopted.subject,
-            "told": adopted.told,
-        })
     }
 
     /// Reads the folder as it is; one that is not there is empty.
@@ -271,6 +261,16 @@ impl Cluster {
         }
         Ok((adopted, left_out))
     }
+}
+
+fn row(adopted: &Adopted) -> Value {
+    json!({
+        "topic": adopted.topic,
+        "contract": adopted.name,
+        "file": adopted.file().0,
+        "subject": adopted.subject,
+        "told": adopted.told,
+    })
 }
 
 /// A topic as the gateway tells of it.
