@@ -17,6 +17,9 @@ use crate::reader::Reader;
 use crate::schema::Schema;
 use crate::units::{ByteRate, ByteSize, Duration, Rate};
 
+/// Room for key and headers in a record, beside the data: `topic.maxMessage` speaks of the data alone.
+pub const ENVELOPE_BYTES: u64 = 64 * 1024;
+
 /// Declares an enum of words, each as it stands in a contract file.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {

@@ -32,6 +32,8 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'}');
 /// What a segment of a path cannot hold.
 const SEGMENT: &AsciiSet = &PATH.add(b'/');
+/// What a value in a query cannot hold.
+const QUERY: &AsciiSet = &SEGMENT.add(b'&').add(b'+').add(b'=');
 
 /// Which gateway is asked.
 #[derive(Args, Clone, Debug)]
@@ -50,6 +52,8 @@ pub(crate) struct Server {
 pub(crate) struct Client {
     base: Url,
     http: reqwest::Client,
+    /// The option that names the address.
+    option: &'static str,
 }
 
 /// What a refusal of an address means for the command.
@@ -87,6 +91,7 @@ impl Server {
         Ok(Client {
             base,
             http: http_client()?,
+            option: "--url",
         })
     }
 }
@@ -110,7 +115,41 @@ pub(crate) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
+/// Writes a value in a query.
+pub(crate) fn query(text: &str) -> String {
+    utf8_percent_encode(text, QUERY).to_string()
+}
+
 impl Client {
+    /// Says with which option its address is named.
+    pub(crate) fn named_with(self, option: &'static str) -> Self {
+        Self { option, ..self }
+    }
+
+    /// Returns the address.
+    pub(crate) fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Sends a JSON document, if there is one, and returns the status and the JSON that answers.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Failed`.
+    pub(crate) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        value: Option<&Value>,
+    ) -> Result<(StatusCode, Option<Value>), Failure> {
+        let mut request = self.http.request(method, self.at(path)?);
+        if let Some(value) = value {
+            request = request
+                .header("content-type", "application/json")
+                .body(value.to_string());
+        }
+        self.send(request).await
+    }
+
     /// Reads what stands at a path.
     ///
     /// # Errors
@@ -168,11 +207,10 @@ impl Client {
         Ok(Url::parse(&format!("{base}{path}")).context("the address cannot be built")?)
     }
 
-    async fn answer(
+    async fn send(
         &self,
         request: reqwest::RequestBuilder,
-        asked: Asked,
-    ) -> Result<Value, Failure> {
+    ) -> Result<(StatusCode, Option<Value>), Failure> {
         let mut response = request
             .send()
             .await
@@ -182,10 +220,18 @@ impl Client {
             .await
             .map_err(|error| self.unreachable(&error))?;
         let Some(body) = body else {
-            let message = format!("the gateway's answer is larger than {MAX_ANSWER_BYTES} bytes");
+            let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
             return Err(Failure::new(Exit::Failed, message));
         };
-        let value: Option<Value> = serde_json::from_slice(&body).ok();
+        Ok((status, serde_json::from_slice(&body).ok()))
+    }
+
+    async fn answer(
+        &self,
+        request: reqwest::RequestBuilder,
+        asked: Asked,
+    ) -> Result<Value, Failure> {
+        let (status, value) = self.send(request).await?;
         match value {
             Some(value) if status.is_success() => Ok(value),
             Some(problem) if problem["title"].is_string() => {
@@ -240,7 +286,10 @@ impl Client {
             Exit::Unreachable,
             format!("cannot reach `{}`: {why}", self.base),
         )
-        .with_hint("start `tidegate serve --data DIR`, or name another address with `--url`")
+        .with_hint(format!(
+            "start `tidegate serve --data DIR`, or name another address with `{}`",
+            self.option
+        ))
     }
 }
 

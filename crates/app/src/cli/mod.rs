@@ -8,6 +8,8 @@ mod doctor;
 mod event;
 pub(crate) mod failure;
 mod log;
+mod registry;
+mod schema;
 mod send;
 mod serve;
 mod topic;
@@ -67,6 +69,9 @@ enum Command {
     /// Contracts in files.
     #[command(subcommand)]
     Contract(contract::Contract),
+    /// Schemas of a registry.
+    #[command(subcommand)]
+    Schema(schema::Schema),
     /// Accepted events.
     #[command(subcommand)]
     Event(event::Event),
@@ -147,6 +152,7 @@ impl Cli {
             }
             Command::Send(send) => block_on(send.run(ui)),
             Command::Contract(contract) => contract.run(ui),
+            Command::Schema(schema) => block_on(schema.run(ui)),
             Command::Event(event) => block_on(event.run(ui)),
             Command::Topic(topic) => block_on(topic.run(ui)),
             Command::Log(log) => log.run(ui),

@@ -65,7 +65,7 @@ impl Topic {
 }
 
 /// Reads all pages.
-async fn all(client: &Client) -> Result<Vec<Value>, Failure> {
+pub(super) async fn all(client: &Client) -> Result<Vec<Value>, Failure> {
     let mut topics = Vec::new();
     let mut cursor = String::new();
     loop {

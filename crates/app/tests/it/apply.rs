@@ -456,7 +456,7 @@ fn a_lagging_reader_goes_on_through_a_rollback() {
 }
 
 /// Asks the Kafka port one thing.
-async fn ask<R: Request>(address: &str, version: i16, request: &R) -> R::Response {
+pub(crate) async fn ask<R: Request>(address: &str, version: i16, request: &R) -> R::Response {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let mut frame = BytesMut::new();
     frame.put_i32(0);

@@ -5,6 +5,7 @@
     reason = "in a test an unwrap is a claim that holds or fails it"
 )]
 
+mod adopt;
 mod apply;
 mod architecture;
 mod bridges;
@@ -17,5 +18,6 @@ mod new_contract;
 mod program;
 mod readers;
 mod reference;
+mod schema;
 mod serve;
 mod usage;

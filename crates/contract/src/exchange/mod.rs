@@ -1,4 +1,5 @@
-//! Contracts out to other formats and in again: AsyncAPI 3.1, ODCS 3.1, JSON Schema, pages for people.
+//! Contracts out to other formats and in again: AsyncAPI 3.1, ODCS 3.1, JSON Schema, pages for people;
+//! in also from the topics of a cluster.
 //! Pure: documents and schema files in, texts out; who reads and writes them is the caller's.
 //!
 //! What a foreign format has no word for stands beside its own words, in `x-contract` or a custom
@@ -6,6 +7,7 @@
 //! and whatever was not taken is told. `docs/guides/exchange-contracts.md` has the table.
 
 mod asyncapi;
+pub mod cluster;
 mod foreign;
 mod homecoming;
 mod json_schema;

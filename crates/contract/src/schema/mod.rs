@@ -29,6 +29,7 @@ pub use error::SchemaError;
 pub use fields::Field;
 pub use members::Member;
 pub(crate) use outline::Outlined;
+pub(crate) use registered::bundle;
 pub use standalone::{Import, Standalone};
 
 use self::avro::AvroSchema;

@@ -132,7 +132,10 @@ fn declares(schema: &Value, space: &str, wanted: &str) -> bool {
 
 /// Puts the referenced documents into the schema as its definitions, each under its name as `$id`,
 /// so that a `$ref` finds them whatever the schema's own base is (JSON Schema 2020-12 §9.3.1).
-fn bundle(text: &str, references: &BTreeMap<String, String>) -> Result<String, SchemaError> {
+pub(crate) fn bundle(
+    text: &str,
+    references: &BTreeMap<String, String>,
+) -> Result<String, SchemaError> {
     let parse = |file: &str, text: &str| {
         serde_json::from_str::<Value>(text).map_err(|error| SchemaError::NotJson {
             file: file.to_owned(),

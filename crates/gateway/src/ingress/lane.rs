@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_contract::model::SchemaIdPlace;
+use tidegate_contract::model::{ENVELOPE_BYTES, SchemaIdPlace};
 use tidegate_contract::schema_id::{SchemaId, VALUE_HEADER, Written};
 use tidegate_contract::{Contracts, EventContract};
 use tidegate_event_log::{TopicConfig, TopicSpec};
@@ -21,9 +21,6 @@ use crate::metrics::{LaneCounters, Metrics};
 use crate::registry::Registered;
 use crate::registry::store::Store;
 use crate::registry::subject::SubjectIds;
-
-/// Room for key and headers beside the data: `topic.maxMessage` speaks of the data alone.
-const ENVELOPE_BYTES: usize = 64 * 1024;
 
 /// One contract, ready.
 pub(crate) struct Lane {
@@ -146,8 +143,7 @@ impl Lane {
 pub(crate) fn max_record_bytes(contract: &EventContract) -> u64 {
     let data = contract.topic.max_message.as_bytes();
     let kept = contract.ingress.request.as_ref().map_or(0, |_| data);
-    data.saturating_add(kept)
-        .saturating_add(ENVELOPE_BYTES as u64)
+    data.saturating_add(kept).saturating_add(ENVELOPE_BYTES)
 }
 
 /// Returns the topic as a contract wants it.

@@ -159,7 +159,10 @@ struct TopicView {
     partitions: i32,
     internal: bool,
     contract: Option<String>,
+    /// What was set.
     config: TopicConfig,
+    /// What holds: where nothing was set, what the log does.
+    settings: TopicConfig,
     /// Records kept now, over all partitions.
     records: i64,
     /// In the page of one topic only.
@@ -175,7 +178,14 @@ struct PartitionView {
 }
 
 impl Gateway {
-    async fn topic_view(&self, topic: Topic, in_full: bool) -> Result<TopicView, LogError> {
+    async fn topic_view(
+        &self,
+        topic: Topic,
+        defaults: &TopicConfig,
+        in_full: bool,
+    ) -> Result<TopicView, LogError> {
+        let mut settings = defaults.clone();
+        settings.extend(topic.config.clone());
         let mut partitions = Vec::new();
         for partition in 0..topic.partitions {
             let Watermarks { log_start, high } =
@@ -195,6 +205,7 @@ impl Gateway {
             internal: topic.internal,
             contract: lane.map(|lane| lane.contract.name.clone()),
             config: topic.config,
+            settings,
             records: partitions
                 .iter()
                 .map(|p| p.high_watermark - p.log_start_offset)
@@ -212,9 +223,10 @@ impl Gateway {
             .is_some()
             .then(|| topics[limit - 1].name.clone());
         topics.truncate(limit);
+        let defaults = self.log.bounds().await?.defaults;
         let mut views = Vec::with_capacity(topics.len());
         for topic in topics {
-            match self.topic_view(topic, false).await {
+            match self.topic_view(topic, &defaults, false).await {
                 Ok(view) => views.push(view),
                 // Deleted since it was listed.
                 Err(LogError::NotFound(_)) => {}
@@ -228,7 +240,8 @@ impl Gateway {
         let topics = self.log.topics().await?;
         let topic = topics.into_iter().find(|topic| topic.name == name);
         let topic = topic.ok_or_else(|| LogError::NotFound(format!("no topic `{name}`")))?;
-        self.topic_view(topic, true).await
+        let defaults = self.log.bounds().await?.defaults;
+        self.topic_view(topic, &defaults, true).await
     }
 }
 

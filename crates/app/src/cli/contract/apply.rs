@@ -12,7 +12,7 @@ use crate::cli::client::{Client, Server};
 use crate::cli::failure::{Exit, Failure};
 use crate::ui::{Answer, Column, Ui, column, wide};
 
-const PLANS: &str = "/v1/contract-plans";
+pub(super) const PLANS: &str = "/v1/contract-plans";
 const SETS: &str = "/v1/contract-sets";
 
 /// What may be done beside putting documents in force.
@@ -224,10 +224,15 @@ fn upload(folder: &Path) -> Result<Value, Failure> {
     let read = load::texts(folder);
     let (_, texts) =
         read.map_err(|found| Failure::of_findings(Exit::Found, found.iter().cloned().collect()))?;
+    Ok(body_of(texts))
+}
+
+/// Makes the body of a request about these documents.
+pub(super) fn body_of(texts: load::Texts) -> Value {
     let file = |(path, text): (String, String)| json!({ "path": path, "text": text });
     let files: Vec<Value> = texts.files.into_iter().map(file).collect();
     let schemas: Vec<Value> = texts.schemas.into_iter().map(file).collect();
-    Ok(json!({ "files": files, "schemas": schemas }))
+    json!({ "files": files, "schemas": schemas })
 }
 
 fn show_plan(ui: &Ui, plan: Value, changes_are_found: bool) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use tidegate_contract::exchange::{
     self, ExchangeError, ExportForm, ImportForm, Options, SCHEMA_FILE, Servers, pact,
@@ -34,17 +34,6 @@ enum To {
     Markdown,
 }
 
-/// What contracts are read from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum From {
-    /// AsyncAPI 3.0 or 3.1.
-    Asyncapi,
-    /// Open Data Contract Standard 3.
-    Odcs,
-    /// Pact 4 with messages: a reader.
-    Pact,
-}
-
 /// Write contracts in another form.
 #[derive(Args, Debug)]
 pub(crate) struct Export {
@@ -68,20 +57,33 @@ pub(crate) struct Export {
 }
 
 /// Read contracts from another form.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// AsyncAPI 3.0 or 3.1.
+    Asyncapi(Document),
+    /// Open Data Contract Standard 3.
+    Odcs(Document),
+    /// Pact 4 with messages: a reader.
+    Pact {
+        #[command(flatten)]
+        document: Document,
+        /// Which contract the messages are of, where the pact does not say.
+        #[arg(long, value_name = "NAME")]
+        contract: Option<String>,
+    },
+    /// Topics of a running gateway that have no contract yet, with their settings and schemas.
+    Cluster(super::adopt::Cluster),
+}
+
+/// A document, and where contracts go.
 #[derive(Args, Debug)]
-pub(crate) struct Import {
-    /// The form.
-    #[arg(value_name = "FORM")]
-    from: From,
+pub(crate) struct Document {
     /// The document, YAML or JSON.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The folder to write to.
     #[arg(long, value_name = "DIR", default_value = "contracts")]
     out: PathBuf,
-    /// Which contract the messages of a pact are of, where it does not say.
-    #[arg(long, value_name = "NAME")]
-    contract: Option<String>,
     /// Write over files that are there.
     #[arg(long)]
     force: bool,
@@ -200,22 +202,80 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 impl Import {
-    /// Reads the document and writes contracts, all or none.
+    /// Reads what is there and writes contracts, all or none.
     ///
     /// # Errors
     /// `Usage` if there is no such file, `Found` if nothing of it can become a contract, `Refused` if a
     /// file would be overwritten, `Failed`.
     pub(super) fn run(self, ui: &Ui) -> Result<(), Failure> {
-        let name = self.file.display().to_string();
-        let text = read(&self.file)?;
-        let imported = match self.from {
-            From::Asyncapi => exchange::import(ImportForm::Asyncapi, &name, &text),
-            From::Odcs => exchange::import(ImportForm::Odcs, &name, &text),
-            From::Pact => {
-                let known = load::folder(&self.out).ok();
-                pact::import(&name, &text, self.contract.as_deref(), known.as_ref())
+        match self {
+            Self::Asyncapi(document) => document.run(ui, |name, text, _| {
+                exchange::import(ImportForm::Asyncapi, name, text)
+            }),
+            Self::Odcs(document) => document.run(ui, |name, text, _| {
+                exchange::import(ImportForm::Odcs, name, text)
+            }),
+            Self::Pact { document, contract } => document.run(ui, |name, text, out| {
+                let known = load::folder(out).ok();
+                pact::import(name, text, contract.as_deref(), known.as_ref())
+            }),
+            Self::Cluster(cluster) => crate::cli::block_on(cluster.run(ui)),
+        }
+    }
+}
+
+/// Writes files into a folder, all or none, and returns what became of each. Files that are others are
+/// written over only with `force`, but for the editors' schema, which is ours.
+///
+/// # Errors
+/// `Refused`, `Failed`.
+pub(super) fn write_all(
+    out: &Path,
+    files: &[(String, String)],
+    force: bool,
+) -> Result<Vec<Value>, Failure> {
+    let mut planned = Vec::new();
+    let mut taken = Vec::new();
+    for (path, text) in files {
+        let whole = out.join(path);
+        let what = match fs::read_to_string(&whole) {
+            Ok(there) if there == *text => "is there already",
+            Ok(_) if force || path == SCHEMA_FILE => "written over",
+            Ok(_) => {
+                taken.push(format!("`{}`", whole.display()));
+                continue;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "written",
+            Err(error) => {
+                let message = format!("cannot read `{}`: {error}", whole.display());
+                return Err(Failure::new(Exit::Failed, message));
             }
         };
+        planned.push((whole, text, what));
+    }
+    if !taken.is_empty() {
+        let message = format!("there are other files already: {}", taken.join(", "));
+        let hint = "nothing was written; `--force` writes over them, `--out` elsewhere";
+        return Err(Failure::new(Exit::Refused, message).with_hint(hint));
+    }
+    for (path, text, _) in &planned {
+        write(path, text)?;
+    }
+    let listed = planned.iter();
+    Ok(listed
+        .map(|(path, _, what)| json!({ "path": path, "what": what }))
+        .collect())
+}
+
+impl Document {
+    fn run(
+        self,
+        ui: &Ui,
+        import: impl FnOnce(&str, &str, &Path) -> Result<exchange::Imported, ExchangeError>,
+    ) -> Result<(), Failure> {
+        let name = self.file.display().to_string();
+        let text = read(&self.file)?;
+        let imported = import(&name, &text, &self.out);
         let imported = imported.map_err(|error| failure(Exit::Found, error))?;
         let mut files = imported.texts.files;
         self.without_known_teams(&mut files);
@@ -224,37 +284,7 @@ impl Import {
             SCHEMA_FILE.to_owned(),
             format!("{:#}\n", format::json_schema()),
         ));
-        let mut planned = Vec::new();
-        let mut taken = Vec::new();
-        for (path, text) in &files {
-            let whole = self.out.join(path);
-            let what = match fs::read_to_string(&whole) {
-                Ok(there) if there == *text => "is there already",
-                Ok(_) if self.force || path == SCHEMA_FILE => "written over",
-                Ok(_) => {
-                    taken.push(format!("`{}`", whole.display()));
-                    continue;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => "written",
-                Err(error) => {
-                    let message = format!("cannot read `{}`: {error}", whole.display());
-                    return Err(Failure::new(Exit::Failed, message));
-                }
-            };
-            planned.push((whole, text, what));
-        }
-        if !taken.is_empty() {
-            let message = format!("there are other files already: {}", taken.join(", "));
-            let hint = "nothing was written; `--force` writes over them, `--out` elsewhere";
-            return Err(Failure::new(Exit::Refused, message).with_hint(hint));
-        }
-        for (path, text, _) in &planned {
-            write(path, text)?;
-        }
-        let listed: Vec<Value> = planned
-            .iter()
-            .map(|(path, _, what)| json!({ "path": path, "what": what }))
-            .collect();
+        let listed = write_all(&self.out, &files, self.force)?;
         told(ui, &imported.told);
         let value = json!({ "files": listed, "told": imported.told });
         ui.print(&Answer::list(value, "files", IMPORTED))
@@ -272,7 +302,7 @@ impl Import {
 }
 
 /// Reads a document that is not larger than may be.
-pub(super) fn read(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
     let wrong = |why: String| Failure::new(Exit::Usage, format!("cannot read `{shown}`: {why}"));
     let file = fs::File::open(path).map_err(|error| wrong(error.to_string()))?;

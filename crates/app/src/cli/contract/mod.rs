@@ -1,6 +1,7 @@
 //! `contract new|lint|check|diff|test|export|import|list|readers|explain|lineage|schema`: contracts in files, without
 //! a gateway unless one is named; `plan|apply|approve|rollback|rollout`: contracts in force in one.
 
+mod adopt;
 mod apply;
 mod check;
 mod exchange;
@@ -23,6 +24,7 @@ use tidegate_contract::date::Date;
 use tidegate_contract::explain::{Explained, Origin};
 use tidegate_contract::{Contracts, EventContract, format, load};
 
+pub(super) use self::exchange::read as read_document;
 use super::failure::{Exit, Failure};
 use crate::ui::{Answer, Column, Ui, column, wide};
 
@@ -41,7 +43,8 @@ pub(crate) enum Contract {
     Test(trial::Test),
     /// Write contracts as AsyncAPI, ODCS or JSON Schema documents, or as pages.
     Export(exchange::Export),
-    /// Read contracts from AsyncAPI or ODCS documents, and readers from pacts.
+    /// Read contracts from AsyncAPI or ODCS documents or from topics that exist, and readers from pacts.
+    #[command(subcommand)]
     Import(exchange::Import),
     /// List who reads what; from a running gateway with how far each reader is.
     Readers(readers::Readers),

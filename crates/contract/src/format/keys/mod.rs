@@ -51,6 +51,21 @@ static HEADER: Pattern = Pattern::new("^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$");
 static GROUP: Pattern = Pattern::new("^[!-~]+$");
 static PAGER: Pattern = Pattern::new(r"^(webhook:https://|mailto:)[!-~]+$");
 
+/// Whether a text may be a document's name.
+pub(crate) fn is_name(text: &str) -> bool {
+    NAME.is_match(text)
+}
+
+/// Whether a text may be the name of a contract's topic.
+pub(crate) fn is_topic(text: &str) -> bool {
+    text.len() <= 249 && TOPIC.is_match(text)
+}
+
+/// Whether a text may be the name of a contract's subject.
+pub(crate) fn is_subject(text: &str) -> bool {
+    text.len() <= 255 && SUBJECT.is_match(text)
+}
+
 const fn text(pattern: &'static Pattern, max_chars: usize, what: &'static str) -> Form {
     Form::Text {
         pattern,
