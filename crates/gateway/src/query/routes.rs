@@ -12,7 +12,7 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use tidegate_contract::EventContract;
+use tidegate_contract::{Contracts, EventContract};
 use tidegate_event_log::{LogError, StoredRecord, Topic, TopicConfig, Watermarks};
 
 use crate::Gateway;
@@ -56,10 +56,13 @@ struct ContractView<'a> {
     on_invalid: &'static str,
     idempotency_window_ms: u64,
     max_message_bytes: u64,
+    /// Their names.
+    readers: Vec<&'a str>,
 }
 
 impl<'a> ContractView<'a> {
-    fn of(contract: &'a EventContract) -> Self {
+    fn of(contract: &'a EventContract, in_force: &'a Contracts) -> Self {
+        let readers = in_force.readers_of(&contract.name);
         Self {
             name: &contract.name,
             version: contract.version.to_string(),
@@ -73,16 +76,17 @@ impl<'a> ContractView<'a> {
             on_invalid: contract.ingress.on_invalid.as_str(),
             idempotency_window_ms: contract.ingress.idempotency.window.as_ms(),
             max_message_bytes: contract.topic.max_message.as_bytes(),
+            readers: readers.map(|reader| reader.name.as_str()).collect(),
         }
     }
 }
 
 async fn get_contracts(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
-    let lanes = gateway.lanes();
-    let contracts: Vec<_> = lanes
+    let in_force = gateway.contracts.contracts();
+    let contracts: Vec<_> = in_force
         .iter()
-        .map(|lane| ContractView::of(&lane.contract))
+        .map(|contract| ContractView::of(contract, &in_force))
         .collect();
     json(&context, Ok(serde_json::json!({ "contracts": contracts })))
 }
@@ -93,14 +97,14 @@ async fn get_contract(
     headers: HeaderMap,
 ) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
-    let lanes = gateway.lanes();
+    let in_force = gateway.contracts.contracts();
     let name = match parameter(name) {
         Ok(Path(name)) => name,
         Err(problem) => return context.problem(problem),
     };
-    let found = lanes
+    let found = in_force
         .by_name(&name)
-        .map(|lane| ContractView::of(&lane.contract));
+        .map(|contract| ContractView::of(contract, &in_force));
     let missing = || {
         Problem::new(
             Kind::ContractNotFound,

@@ -120,7 +120,8 @@ async fn contracts_are_listed() {
           "summary": null,
           "on_invalid": "quarantine",
           "idempotency_window_ms": 86400000,
-          "max_message_bytes": 1048576
+          "max_message_bytes": 1048576,
+          "readers": []
         }
         "##);
     gateway
