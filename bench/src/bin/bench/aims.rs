@@ -53,8 +53,8 @@ const PEERS: &str = "HTTP event → receipt, against Strimzi Bridge, Karapace RE
 const EXTERNAL: &str = "over external Kafka, against the hand-written service";
 /// Every row of the design's table, in its order.
 const WORKS: [&str; 16] = [
-    CHECK, HTTP_64, HTTP_256, BATCH, PEERS, ANSWERS, EXTERNAL, JAVA, JAVA_256K, LIBRDKAFKA, RULES, ACK,
-    CONSUME, REPLAY, REST, HALF,
+    CHECK, HTTP_64, HTTP_256, BATCH, PEERS, ANSWERS, EXTERNAL, JAVA, JAVA_256K, LIBRDKAFKA, RULES,
+    ACK, CONSUME, REPLAY, REST, HALF,
 ];
 /// What the design wants and no suite measures: a line all the same, so that nobody takes it for reached.
 const NOT_HERE: [(&str, &str); 4] = [

@@ -50,7 +50,7 @@ async fn a_copy_names_its_cause_its_source_and_keeps_trace_and_correlation() {
         ),
         (
             "traceparent",
-            "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ),
         ("content-type", "application/json"),
         ("tidegate_contract", "paid"),
@@ -78,7 +78,7 @@ async fn a_copy_names_its_cause_its_source_and_keeps_trace_and_correlation() {
         ),
         (
             "traceparent",
-            "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ),
         ("content-type", "application/json"),
         ("tidegate_bridge_source", "paid-1-0"),
