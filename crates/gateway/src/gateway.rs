@@ -13,6 +13,7 @@ use tidegate_event_log::{Log, LogError, TopicSpec};
 use crate::bridges::Bridges;
 use crate::clock::{Clock, Ids};
 use crate::contracts::check::Turn;
+use crate::contracts::topics::dead_letter_spec;
 use crate::contracts::{self, ContractSource, Current, LanesInForce, Room};
 use crate::ingress::body::Inflight;
 use crate::ingress::lane::{Lane, Lanes, Schemas, topic_spec};
@@ -190,6 +191,14 @@ impl Gateway {
             .any(|contract| !partitions.contains_key(&contract.topic.name))
         {
             partitions = self.partitions().await?;
+        }
+        for letters in contracts
+            .readers()
+            .filter_map(|reader| dead_letter_spec(reader))
+        {
+            if !partitions.contains_key(&letters.name) {
+                self.create_topic(letters).await?;
+            }
         }
         let schemas = self.register_schemas(contracts).await?;
         self.put_in_force(current, &partitions, &schemas);

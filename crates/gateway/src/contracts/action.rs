@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tidegate_contract::EventContract;
 use tidegate_contract::diff::{Change, Severity};
 use tidegate_event_log::TopicSpec;
 
@@ -138,12 +137,12 @@ impl Action {
         }
     }
 
-    /// Makes a contract's topic.
-    pub(super) fn create_topic(contract: &EventContract, wanted: TopicSpec) -> Self {
+    /// Makes the topic of a contract, or of a reader's dead letters.
+    pub(super) fn create_topic(document: &str, wanted: TopicSpec) -> Self {
         Self::CreateTopic {
             about: described(&wanted),
             topic: wanted.name,
-            contract: contract.name.clone(),
+            contract: document.to_owned(),
             partitions: wanted.partitions.unwrap_or(1),
             settings: wanted.config,
         }

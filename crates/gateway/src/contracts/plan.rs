@@ -12,13 +12,13 @@ use serde::Deserialize;
 use tidegate_contract::diff;
 use tidegate_contract::load::{Diagnostics, Piece, pieces};
 use tidegate_contract::{Contracts, EventContract, lint};
-use tidegate_event_log::{Bounds, Topic};
+use tidegate_event_log::{Bounds, Topic, TopicSpec};
 
 use super::action::{Action, Entry, Finding, Plan, Refusal, id_of};
 use super::approvals;
 use super::record::{Document, Set, hash_of};
 use super::store::{Folded, MAX_TEXT_BYTES};
-use super::topics::{beyond, differences, growth_breaks};
+use super::topics::{beyond, dead_letter_spec, differences, growth_breaks};
 use crate::ingress::lane::topic_spec;
 use crate::registry::{Table, subject};
 
@@ -119,6 +119,12 @@ pub(crate) fn plan(
     };
     drafting.document(documents, &contracts, &target);
     for piece in &puts {
+        if piece.kind == CONSUMER_CONTRACT {
+            let reader = contracts.reader(&piece.name);
+            if let Some(wanted) = reader.and_then(|reader| dead_letter_spec(reader)) {
+                drafting.dead_letters(&piece.name, wanted);
+            }
+        }
         if piece.kind != EVENT_CONTRACT {
             continue;
         }
@@ -266,7 +272,7 @@ impl<'a> Drafting<'a> {
             return self.refuse(name, why, "lower it in the contract");
         }
         let Some(topic) = self.world.topics.get(&wanted.name) else {
-            self.before.push(Action::create_topic(contract, wanted));
+            self.before.push(Action::create_topic(name, wanted));
             return;
         };
         if topic.internal {
@@ -318,6 +324,23 @@ impl<'a> Drafting<'a> {
             contract: name.clone(),
             settings: found.narrow,
         });
+    }
+
+    /// The topic of a reader's dead letters: made, or kept for longer. One that keeps them for longer
+    /// than its reader asks loses nothing.
+    fn dead_letters(&mut self, reader: &str, wanted: TopicSpec) {
+        let Some(topic) = self.world.topics.get(&wanted.name) else {
+            self.before.push(Action::create_topic(reader, wanted));
+            return;
+        };
+        let widen = differences(&wanted, topic, &self.world.bounds).widen;
+        if !widen.is_empty() {
+            self.before.push(Action::WidenTopic {
+                topic: topic.name.clone(),
+                contract: reader.to_owned(),
+                settings: widen,
+            });
+        }
     }
 
     fn growth(&mut self, contract: &EventContract, from: i32, to: i32) {

@@ -226,6 +226,22 @@ fn what_is_in_force_already_is_nothing_to_do() {
 }
 
 #[test]
+fn dead_letters_get_their_topic_and_keep_it_as_long_as_their_reader_says() {
+    let reader = "apiVersion: contract/v1\nkind: ConsumerContract\nmetadata: {name: r, owner: t}\nspec:\n  contract: a\n  accepts: \">=1\"\n  \
+                  via: {kafka: {group: r}}\n  failure: {deadLetter: {owner: t, retention: 90d}}\n";
+    let before = [team(""), contract("a", "")];
+    let after = [team(""), contract("a", ""), reader.to_owned()];
+    let none = Options::default();
+    let made = ["+topic r.dead-letters 1", "+r"];
+    check(&before, &[plain("a")], &after, &none, &made);
+    let kept = |days: i64| topic("r.dead-letters", 4, days * DAY_MS, MESSAGE_BYTES);
+    let wider = ["~topic r.dead-letters wide retention.ms", "+r"];
+    check(&before, &[plain("a"), kept(30)], &after, &none, &wider);
+    // Whoever keeps them longer loses nothing.
+    check(&before, &[plain("a"), kept(365)], &after, &none, &["+r"]);
+}
+
+#[test]
 fn documents_are_put_replaced_and_left_alone() {
     let set = [team(""), contract("a", "")];
     let topics = [plain("a"), plain("b"), plain("c")];

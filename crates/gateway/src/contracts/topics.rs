@@ -4,9 +4,26 @@
 //! does not. A setting that a contract does not speak of is nobody's difference.
 
 use serde::Serialize;
-use tidegate_contract::EventContract;
 use tidegate_contract::model::Ordering;
+use tidegate_contract::{EventContract, Reader};
 use tidegate_event_log::{AlterTopic, Bounds, Topic, TopicConfig, TopicSpec};
+
+/// Returns the topic of a reader's dead letters, if it has any. One partition is enough, since they are
+/// few and stand in no order; whoever made it with more keeps them.
+pub(crate) fn dead_letter_spec(reader: &Reader) -> Option<TopicSpec> {
+    let letters = reader.dead_letter.as_ref()?;
+    Some(TopicSpec {
+        name: letters.topic.clone(),
+        partitions: Some(1),
+        config: TopicConfig::from([
+            (
+                "retention.ms".to_owned(),
+                letters.retention.as_ms().to_string(),
+            ),
+            ("retention.bytes".to_owned(), "-1".to_owned()),
+        ]),
+    })
+}
 
 /// A setting that is to change.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
