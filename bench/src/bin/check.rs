@@ -253,10 +253,33 @@ fn avro(name: &str, bodies: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
     let writer = GenericDatumWriter::builder(&schema).build()?;
     let encode = |body: &Vec<u8>| -> Result<Vec<u8>> {
         let value: Value = serde_json::from_slice(body)?;
-        let value = apache_avro::types::Value::from(value).resolve(&schema)?;
+        let value = untyped(&value).resolve(&schema)?;
         Ok(writer.write_value_to_vec(value)?)
     };
     bodies.iter().map(encode).collect()
+}
+
+/// JSON as Avro values that the schema then gives their types.
+fn untyped(value: &Value) -> apache_avro::types::Value {
+    use apache_avro::types::Value as Avro;
+    match value {
+        Value::Null => Avro::Null,
+        Value::Bool(flag) => Avro::Boolean(*flag),
+        Value::Number(number) => number.as_i64().map_or_else(
+            || Avro::Double(number.as_f64().unwrap_or_default()),
+            Avro::Long,
+        ),
+        Value::String(text) => Avro::String(text.clone()),
+        Value::Array(items) => Avro::Array(items.iter().map(untyped).collect()),
+        Value::Object(members) => {
+            let members = members.iter();
+            Avro::Map(
+                members
+                    .map(|(name, value)| (name.clone(), untyped(value)))
+                    .collect(),
+            )
+        }
+    }
 }
 
 fn protobuf(name: &str, bodies: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
