@@ -162,7 +162,7 @@ impl Suites<'_> {
         };
         match suite {
             // They have servers of their own.
-            Suite::Floor | Suite::Rest | Suite::Answers | Suite::WarmUp => Ok(()),
+            Suite::Check | Suite::Floor | Suite::Rest | Suite::Answers | Suite::WarmUp => Ok(()),
             Suite::Http64 => self.http(http("http64", 64)),
             Suite::Http256 => self.http(http("http256", 256)),
             Suite::Batch100 => self.http(Http {
