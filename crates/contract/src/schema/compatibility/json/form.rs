@@ -3,7 +3,7 @@
 //! are followed, to other files too; one that leads nowhere stands for its own text. Built without
 //! recursion, so that no schema is too deep for it; too many are refused.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jsonschema::Draft;
 use regex::{Regex, RegexBuilder};
@@ -78,7 +78,8 @@ pub(super) struct Object<'a> {
     /// Whether what is evaluated is said by others beside it too.
     pub(super) beside: bool,
     pub(super) properties: BTreeMap<&'a str, Id>,
-    pub(super) required: HashSet<&'a str>,
+    /// In the order of their names: what is looked at first decides what a limit leaves out.
+    pub(super) required: BTreeSet<&'a str>,
     pub(super) patterns: Vec<(Regex, Id)>,
     pub(super) additional: Members,
     pub(super) unevaluated: Option<Id>,
