@@ -35,6 +35,7 @@ mod registry;
 mod request;
 mod server;
 mod settings;
+mod state;
 
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use contracts::ContractSource;

@@ -3,7 +3,6 @@
 //! by this process or another, is not stored behind another.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -13,14 +12,13 @@ use tidegate_event_log::{
 use tokio::sync::Notify;
 
 use super::state::{Change, Table};
+use crate::state::CLAIM_WINDOW;
 
 pub(crate) const TOPIC: &str = "_tidegate.bridges";
 const PARTITION: i32 = 0;
 const READ_BYTES: usize = 1024 * 1024;
 /// How often a change is decided anew because another came first.
 const ATTEMPTS: usize = 5;
-/// Longer than any append is under way.
-const CLAIM_WINDOW: Duration = Duration::from_hours(30 * 24);
 
 /// Returns the topic as it is created: nothing ends in it.
 pub(crate) fn topic_spec() -> TopicSpec {

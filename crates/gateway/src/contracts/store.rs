@@ -13,18 +13,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use tidegate_event_log::{
-    Append, Claim, Disposition, Fingerprint, Log, LogError, Offset, Outcome, Record, TopicConfig,
-    TopicSpec,
+    Append, Claim, Disposition, Fingerprint, Log, LogError, Offset, Outcome, Record, TopicSpec,
 };
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::record::{Approval, Entry, Hash, Set, approval_record, hash_of, text_record};
+use crate::state::{self, CLAIM_WINDOW, MAX_RECORD_BYTES};
 
 pub(crate) const TOPIC: &str = "_tidegate.contracts";
 const PARTITION: i32 = 0;
-/// The largest record that the log takes.
-const MAX_RECORD_BYTES: usize = 4 * 1024 * 1024;
 /// What a text or a set may have: a record with room for its key and framing.
 pub(crate) const MAX_TEXT_BYTES: usize = MAX_RECORD_BYTES - 4 * 1024;
 const READ_BYTES: usize = 8 * 1024 * 1024;
@@ -32,22 +30,11 @@ const READ_BYTES: usize = 8 * 1024 * 1024;
 const MAX_LISTED: usize = 10_000;
 /// Approvals that are open; they end with the next set.
 pub(crate) const MAX_APPROVALS: usize = 1_000;
-/// Longer than any append is under way.
-const CLAIM_WINDOW: Duration = Duration::from_hours(30 * 24);
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// The topic as it is created: nothing ends in it.
 pub(crate) fn topic_spec() -> TopicSpec {
-    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    TopicSpec {
-        name: TOPIC.to_owned(),
-        partitions: Some(1),
-        config: TopicConfig::from([
-            setting("retention.ms", "-1"),
-            setting("retention.bytes", "-1"),
-            setting("max.message.bytes", &MAX_RECORD_BYTES.to_string()),
-        ]),
-    }
+    state::topic_spec(TOPIC)
 }
 
 /// Why the topic was not read or written.

@@ -11,39 +11,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use tidegate_event_log::{
-    Append, Claim, Disposition, Fingerprint, Log, LogError, Offset, TopicConfig, TopicSpec,
+    Append, Claim, Disposition, Fingerprint, Log, LogError, Offset, TopicSpec,
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::Error;
 use super::record::Change;
 use super::table::Table;
+use crate::state::{self, CLAIM_WINDOW, MAX_RECORD_BYTES};
 
 pub(crate) const TOPIC: &str = "_schemas";
 const PARTITION: i32 = 0;
-/// A schema's text, escaped, with what is said about it; the largest record that the log takes.
-const MAX_RECORD_BYTES: usize = 4 * 1024 * 1024;
 const READ_BYTES: usize = 8 * 1024 * 1024;
 /// All texts at most; they are in memory.
 const MAX_TABLE_BYTES: usize = 512 * 1024 * 1024;
 /// How often a write is decided anew because another came first.
 const ATTEMPTS: usize = 5;
-/// Longer than any append is under way.
-const CLAIM_WINDOW: Duration = Duration::from_hours(30 * 24);
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// The topic as it is created: nothing ends in it.
 pub(crate) fn topic_spec() -> TopicSpec {
-    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    TopicSpec {
-        name: TOPIC.to_owned(),
-        partitions: Some(1),
-        config: TopicConfig::from([
-            setting("retention.ms", "-1"),
-            setting("retention.bytes", "-1"),
-            setting("max.message.bytes", &MAX_RECORD_BYTES.to_string()),
-        ]),
-    }
+    state::topic_spec(TOPIC)
 }
 
 /// The topic and its table.

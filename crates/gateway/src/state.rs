@@ -1,0 +1,25 @@
+//! What the internal topics have in common in which the gateway keeps what it must remember: how they
+//! are made, and how long a claim holds a place in them.
+
+use std::time::Duration;
+
+use tidegate_event_log::{TopicConfig, TopicSpec};
+
+/// The largest record that the log takes.
+pub(crate) const MAX_RECORD_BYTES: usize = 4 * 1024 * 1024;
+/// Longer than any append is under way.
+pub(crate) const CLAIM_WINDOW: Duration = Duration::from_hours(30 * 24);
+
+/// Returns such a topic as it is created: in one order, and nothing ends in it.
+pub(crate) fn topic_spec(name: &str) -> TopicSpec {
+    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    TopicSpec {
+        name: name.to_owned(),
+        partitions: Some(1),
+        config: TopicConfig::from([
+            setting("retention.ms", "-1"),
+            setting("retention.bytes", "-1"),
+            setting("max.message.bytes", &MAX_RECORD_BYTES.to_string()),
+        ]),
+    }
+}
