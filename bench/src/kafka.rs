@@ -10,6 +10,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::orders::Orders;
@@ -51,6 +52,19 @@ pub fn ends(bootstrap: &str, topic: &str) -> Result<Ends> {
     (0..partitions as i32)
         .map(|partition| Ok(consumer.fetch_watermarks(topic, partition, LIMIT)?.1))
         .collect()
+}
+
+/// Says whether the broker refuses a record that nothing describes.
+pub fn refuses_nonsense(bootstrap: &str, topic: &str) -> Result<bool> {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("acks", "all")
+        .create()?;
+    let before = ends(bootstrap, topic)?;
+    let nonsense = BaseRecord::<[u8], [u8]>::to(topic).payload(b"nonsense");
+    producer.send(nonsense).map_err(|(error, _)| error)?;
+    producer.flush(LIMIT)?;
+    Ok(records_between(&before, &ends(bootstrap, topic)?) == 0)
 }
 
 /// Counts the records between two readings of a topic's ends.

@@ -195,7 +195,9 @@ fn text(name: &str, value: &str) -> Result<(), AttributeError> {
     if value.len() > MAX_ATTRIBUTE_BYTES {
         return Err(malformed(name, "is longer than 4 KiB"));
     }
-    if value.chars().any(|c| c.is_control() || is_noncharacter(c)) {
+    // Nearly all are ASCII, where a look at the bytes answers.
+    let is_plain = value.bytes().all(|b| (b' '..0x7f).contains(&b));
+    if !is_plain && value.chars().any(|c| c.is_control() || is_noncharacter(c)) {
         return Err(malformed(
             name,
             "has a control character or a Unicode noncharacter",

@@ -266,3 +266,19 @@ fn a_sunset_is_kept_by_the_calendar_only() {
     assert_eq!(on(Some("2026-03-30")), ["deprecated-unread"]);
     assert_eq!(on(None), ["deprecated-unread"]);
 }
+
+#[test]
+fn the_field_by_which_a_reader_knows_a_repeat_is_asked_for_too() {
+    let rule = RULES
+        .iter()
+        .find(|rule| rule.name == "reader-fields-declared");
+    let rule = rule.expect("a rule of this name");
+    let by = "handling: idempotent, by: $.paymentId";
+    let text = rule.good.replace("handling: idempotent", by);
+    let found = lint_text(&text, rule.schemas);
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(
+        matches!(&found[..], [one] if one.contains("knows a repeat by `$.paymentId`")),
+        "{found:?}"
+    );
+}

@@ -2,7 +2,7 @@
 //! records, with an envelope in their headers, to a topic that asks for all of it and to one that asks
 //! for nothing, in JSON and in Avro.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tidegate_bench::kafka;
 use tidegate_bench::orders::Orders;
 
@@ -16,6 +16,15 @@ impl Suites<'_> {
         let bootstrap = self.lab.bootstrap(TARGET)?;
         for form in ["json", "avro"] {
             kafka::create_topic(bootstrap, &open_topic(form), PORT_PARTITIONS, &[])?;
+            // What is measured must really be asked.
+            for (topic, refused) in [
+                (format!("bench.rules-{form}"), true),
+                (open_topic(form), false),
+            ] {
+                if kafka::refuses_nonsense(bootstrap, &topic)? != refused {
+                    bail!("topic `{topic}` was to refuse nonsense: {refused}");
+                }
+            }
         }
         for repetition in 1..=self.effort.repeat {
             for form in ["json", "avro"] {

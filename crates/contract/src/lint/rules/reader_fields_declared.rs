@@ -1,4 +1,4 @@
-//! A reader reads fields that the schema declares.
+//! A reader reads fields that the schema declares, and knows a repeat by one.
 
 use super::super::{Findings, Rule};
 use crate::load::Level;
@@ -61,21 +61,20 @@ fn check(contracts: &Contracts, findings: &mut Findings) {
             continue;
         };
         let fields = contract.schema.schema.outline();
-        for (place, path) in reader.reads.iter().enumerate() {
+        let reads = reader.reads.iter().enumerate();
+        let reads = reads.map(|(place, path)| (format!("spec.reads[{place}]"), "reads", path));
+        let by = reader.duplicates.iter().filter_map(|d| d.by.as_ref());
+        let by = by.map(|path| ("spec.duplicates.by".to_owned(), "knows a repeat by", path));
+        for (place, does, path) in reads.chain(by) {
             if contract.schema.schema.may_hold(path) || is_open(&fields, path) {
                 continue;
             }
             let message = format!(
-                "reader `{}` reads `{path}`, which the schema of `{}` does not declare",
+                "reader `{}` {does} `{path}`, which the schema of `{}` does not declare",
                 reader.name, contract.name
             );
-            let hint = "declare the field in the schema, or take it out of `reads`";
-            findings.add(
-                reader.as_ref(),
-                &format!("spec.reads[{place}]"),
-                message,
-                hint,
-            );
+            let hint = "declare the field in the schema, or name another";
+            findings.add(reader.as_ref(), &place, message, hint);
         }
     }
 }

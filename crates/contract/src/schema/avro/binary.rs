@@ -11,6 +11,7 @@ use crate::tree::Tree;
 
 /// As deep as JSON data may be.
 const MAX_DEPTH: usize = 128;
+const NO_TYPE: &str = "has no Avro type";
 /// Values that take no bytes, beyond those that do.
 const FREE_VALUES: usize = 1024;
 
@@ -47,16 +48,21 @@ impl Wanted<'_> {
         let Self::Paths(paths) = self else {
             return read(self);
         };
-        let inner = paths
-            .iter()
-            .filter_map(|path| path.split_first())
-            .filter(|(first, _)| *first == name);
-        let inner: Vec<&[String]> = inner.map(|(_, rest)| rest).collect();
-        match inner.iter().any(|rest| rest.is_empty()) {
-            true => read(Wanted::All),
-            false if inner.is_empty() => read(Wanted::Nothing),
-            false => read(Wanted::Paths(&inner)),
+        let inner = || {
+            let split = paths.iter().filter_map(|path| path.split_first());
+            split
+                .filter(|(first, _)| *first == name)
+                .map(|(_, rest)| rest)
+        };
+        // Most members are named by no path: nothing is allocated for them.
+        if inner().next().is_none() {
+            return read(Wanted::Nothing);
         }
+        if inner().any(<[String]>::is_empty) {
+            return read(Wanted::All);
+        }
+        let inner: Vec<&[String]> = inner().collect();
+        read(Wanted::Paths(&inner))
     }
 
     fn is_nothing(self) -> bool {
@@ -72,6 +78,82 @@ struct Decoding<'a> {
 }
 
 impl<'a> Decoding<'a> {
+    /// Counts a value against what the data may nest and hold.
+    fn enter(&mut self, depth: usize) -> Result<(), String> {
+        if depth > MAX_DEPTH {
+            return Err(format!("nests Avro values deeper than {MAX_DEPTH}"));
+        }
+        let left = self.values.checked_sub(1);
+        self.values = left.ok_or("has more Avro values than its bytes warrant")?;
+        Ok(())
+    }
+
+    /// Reads past a value: it is there and well-formed. What [`value`](Self::value) refuses is refused.
+    fn skip(&mut self, node: NodeId, depth: usize) -> Result<(), String> {
+        self.enter(depth)?;
+        let nodes = self.nodes;
+        match &nodes[node] {
+            Node::Null => {}
+            Node::Boolean => {
+                self.boolean()?;
+            }
+            Node::Int => {
+                self.int()?;
+            }
+            Node::Long => {
+                self.long()?;
+            }
+            Node::Float => {
+                self.take(4)?;
+            }
+            Node::Double => {
+                self.take(8)?;
+            }
+            Node::Bytes => {
+                let length = self.length()?;
+                self.take(length)?;
+            }
+            Node::Fixed { size, .. } => {
+                self.take(*size)?;
+            }
+            Node::String => {
+                self.text()?;
+            }
+            Node::Enum(declared) => {
+                self.length_of(declared.symbols.len(), "enum symbol")?;
+            }
+            Node::Union(branches) => {
+                let index = self.length_of(branches.len(), "union branch")?;
+                self.skip(branches[index], depth + 1)?;
+            }
+            Node::Array(items) => {
+                while let Some(count) = self.block()? {
+                    for _ in 0..count {
+                        self.skip(*items, depth + 1)?;
+                    }
+                }
+            }
+            Node::Map(inner) => {
+                let mut keys = Vec::new();
+                while let Some(count) = self.block()? {
+                    for _ in 0..count {
+                        keys.push(self.text()?);
+                        self.skip(*inner, depth + 1)?;
+                    }
+                }
+                keys.sort_unstable();
+                refuse_twins(keys.windows(2).any(|pair| pair[0] == pair[1]))?;
+            }
+            Node::Record(record) => {
+                for field in &record.fields {
+                    self.skip(field.node, depth + 1)?;
+                }
+            }
+            Node::Reference(_) => return Err(NO_TYPE.to_owned()),
+        }
+        Ok(())
+    }
+
     /// Reads a value; what is not wanted comes out as null.
     fn value(
         &mut self,
@@ -79,26 +161,15 @@ impl<'a> Decoding<'a> {
         depth: usize,
         wanted: Wanted<'_>,
     ) -> Result<Tree<'a>, String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("nests Avro values deeper than {MAX_DEPTH}"));
+        if wanted.is_nothing() {
+            return self.skip(node, depth).map(|()| Tree::Null);
         }
-        self.values = self
-            .values
-            .checked_sub(1)
-            .ok_or("has more Avro values than its bytes warrant")?;
+        self.enter(depth)?;
         let nodes = self.nodes;
         Ok(match &nodes[node] {
             Node::Null => Tree::Null,
-            Node::Boolean => match self.take(1)? {
-                [0] => Tree::Bool(false),
-                [1] => Tree::Bool(true),
-                _ => return Err("has an Avro boolean that is neither 0 nor 1".to_owned()),
-            },
-            Node::Int => {
-                let number = self.long()?;
-                let fits = i32::try_from(number).map_err(|_| "has an Avro int beyond 32 bits")?;
-                Tree::Number(fits.into())
-            }
+            Node::Boolean => Tree::Bool(self.boolean()?),
+            Node::Int => Tree::Number(self.int()?.into()),
             Node::Long => Tree::Number(self.long()?.into()),
             Node::Float => {
                 let bytes = self.array::<4>()?;
@@ -107,9 +178,9 @@ impl<'a> Decoding<'a> {
             Node::Double => float(f64::from_le_bytes(self.array::<8>()?)),
             Node::Bytes => {
                 let length = self.length()?;
-                latin_1(self.take(length)?, wanted)
+                latin_1(self.take(length)?)
             }
-            Node::Fixed { size, .. } => latin_1(self.take(*size)?, wanted),
+            Node::Fixed { size, .. } => latin_1(self.take(*size)?),
             Node::String => Tree::Text(Cow::Borrowed(self.text()?)),
             Node::Enum(declared) => {
                 let index = self.length_of(declared.symbols.len(), "enum symbol")?;
@@ -146,9 +217,7 @@ impl<'a> Decoding<'a> {
                     }
                 }
                 sort(&mut entries);
-                if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-                    return Err("has a key of an Avro map twice".to_owned());
-                }
+                refuse_twins(entries.windows(2).any(|pair| pair[0].0 == pair[1].0))?;
                 Tree::Object(entries)
             }
             Node::Record(record) if matches!(wanted, Wanted::All) => {
@@ -175,8 +244,21 @@ impl<'a> Decoding<'a> {
                 sort(&mut entries);
                 Tree::Object(entries)
             }
-            Node::Reference(_) => return Err("has no Avro type".to_owned()),
+            Node::Reference(_) => return Err(NO_TYPE.to_owned()),
         })
+    }
+
+    fn boolean(&mut self) -> Result<bool, String> {
+        match self.take(1)? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err("has an Avro boolean that is neither 0 nor 1".to_owned()),
+        }
+    }
+
+    fn int(&mut self) -> Result<i32, String> {
+        let fits = i32::try_from(self.long()?);
+        fits.map_err(|_| "has an Avro int beyond 32 bits".to_owned())
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
@@ -196,7 +278,18 @@ impl<'a> Decoding<'a> {
     }
 
     /// Reads a zig-zag number of at most ten bytes.
+    #[inline]
     fn long(&mut self) -> Result<i64, String> {
+        // Most are short: lengths, and indexes of branches.
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            let number = i64::from(*byte);
+            return Ok((number >> 1) ^ -(number & 1));
+        }
+        self.long_of_many()
+    }
+
+    fn long_of_many(&mut self) -> Result<i64, String> {
         let mut number: u64 = 0;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array::<1>()?;
@@ -266,9 +359,13 @@ fn float(number: f64) -> Tree<'static> {
     )
 }
 
-fn latin_1(bytes: &[u8], wanted: Wanted<'_>) -> Tree<'static> {
-    match wanted {
-        Wanted::Nothing => Tree::Null,
-        _ => Tree::Text(bytes.iter().map(|byte| char::from(*byte)).collect()),
+fn latin_1(bytes: &[u8]) -> Tree<'static> {
+    Tree::Text(bytes.iter().map(|byte| char::from(*byte)).collect())
+}
+
+fn refuse_twins(found: bool) -> Result<(), String> {
+    match found {
+        true => Err("has a key of an Avro map twice".to_owned()),
+        false => Ok(()),
     }
 }
