@@ -15,7 +15,7 @@ use crate::migration::Migration;
 use crate::path::Path;
 use crate::reader::Reader;
 use crate::schema::Schema;
-use crate::units::{ByteRate, ByteSize, Duration, Rate};
+use crate::units::{ByteRate, ByteSize, Duration, Rate, UnitError};
 
 /// Room for key and headers in a record, beside the data: `topic.maxMessage` speaks of the data alone.
 pub const ENVELOPE_BYTES: u64 = 64 * 1024;
@@ -522,9 +522,151 @@ pub struct Peak {
     pub bytes: Option<ByteRate>,
 }
 
+/// What a proof of identity looks like in a contract.
+pub(crate) const AUTH_PATTERN: &str = r"^(api-key|mtls|signature|oauth2(:[!#-\[\]-~]{1,100})?)$";
+
+/// A way in which a caller may prove who it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Auth {
+    /// By an API key.
+    ApiKey,
+    /// By a token of a trusted issuer.
+    Oauth2 {
+        /// The scope that the token must have.
+        scope: Option<String>,
+    },
+    /// By a client certificate.
+    Mtls,
+    /// By the signature of a provider's webhook.
+    Signature,
+}
+
+impl Auth {
+    /// Says whether whoever proves the other has proved this.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let any_token = matches!(self, Self::Oauth2 { scope: None });
+        self == other || any_token && matches!(other, Self::Oauth2 { .. })
+    }
+}
+
+impl FromStr for Auth {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        Ok(match text {
+            "api-key" => Self::ApiKey,
+            "mtls" => Self::Mtls,
+            "signature" => Self::Signature,
+            "oauth2" => Self::Oauth2 { scope: None },
+            _ => match text.strip_prefix("oauth2:") {
+                Some(scope) if !scope.is_empty() => Self::Oauth2 {
+                    scope: Some(scope.to_owned()),
+                },
+                _ => return Err(UnknownWord::new(text)),
+            },
+        })
+    }
+}
+
+words! {
+    /// What has happened to an event before its sender hears that it is accepted.
+    AckAfter {
+        /// The log has made it durable.
+        Log = "log",
+    }
+}
+
+words! {
+    /// Whose events a quota counts together.
+    QuotaPer {
+        /// Those of a tenant.
+        Tenant = "tenant",
+        /// Those of a caller: an API key, or a token's subject.
+        Key = "key",
+        /// All of the contract.
+        Contract = "contract",
+    }
+}
+
+/// What a limit of a quota looks like.
+pub(crate) const LIMIT_PATTERN: &str = "^[1-9][0-9]{0,8}(B|KiB|MiB|GiB)?/(s|m|h)$";
+
+/// What a quota counts, and how much of it may come.
+#[derive(Clone, Copy, Debug)]
+pub enum Limit {
+    /// Events.
+    Events(Rate),
+    /// Bytes of data.
+    Bytes(ByteRate),
+}
+
+impl Limit {
+    /// Returns how much comes in the unit of time it is written with.
+    pub fn amount(self) -> u64 {
+        match self {
+            Self::Events(rate) => rate.amount(),
+            Self::Bytes(rate) => rate.amount(),
+        }
+    }
+
+    /// Returns the seconds of that unit of time.
+    pub fn period_s(self) -> u64 {
+        match self {
+            Self::Events(rate) => rate.period_s(),
+            Self::Bytes(rate) => rate.period_s(),
+        }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let events = text.parse().map(Self::Events);
+        events.or_else(|_| text.parse().map(Self::Bytes))
+    }
+}
+
+/// How much may be sent.
+#[derive(Clone, Debug)]
+pub struct Quota {
+    /// Unique in its contract; callers read it in headers and problems.
+    pub name: String,
+    /// What is counted together.
+    pub per: QuotaPer,
+    /// How much may come.
+    pub limit: Limit,
+    /// As much as in so long may come at once; none is the limit's own unit of time.
+    pub burst: Option<Duration>,
+}
+
+impl Quota {
+    /// Returns for how long what was not sent counts later.
+    pub fn burst_ms(&self) -> u64 {
+        let unit = self.limit.period_s() * 1_000;
+        self.burst.map_or(unit, Duration::as_ms)
+    }
+
+    /// Says whether it allows all that another does.
+    pub(crate) fn is_at_least(&self, other: &Self) -> bool {
+        let limit = match (self.limit, other.limit) {
+            (Limit::Events(new), Limit::Events(old)) => new >= old,
+            (Limit::Bytes(new), Limit::Bytes(old)) => new >= old,
+            _ => false,
+        };
+        self.per == other.per && limit && self.burst_ms() >= other.burst_ms()
+    }
+}
+
 /// What happens at the edge.
 #[derive(Debug)]
 pub struct IngressRules {
+    /// By what a caller may have proved who it is; empty means by anything.
+    pub auth: Vec<Auth>,
+    /// What has happened to an event before it is said to be accepted.
+    pub ack_after: AckAfter,
+    /// How much may be sent.
+    pub quotas: Vec<Quota>,
     /// How a repeat is known.
     pub idempotency: Idempotency,
     /// What becomes of an event that breaks the contract.

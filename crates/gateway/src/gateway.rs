@@ -15,6 +15,7 @@ use crate::clock::{Clock, Ids};
 use crate::contracts::check::Turn;
 use crate::contracts::topics::dead_letter_spec;
 use crate::contracts::{self, ContractSource, Current, LanesInForce, Room};
+use crate::identity::Identity;
 use crate::ingress::body::Inflight;
 use crate::ingress::lane::{Lane, Lanes, Schemas, topic_spec};
 use crate::ingress::port::RecordRules;
@@ -81,6 +82,9 @@ pub enum StartError {
     /// The states of bridges cannot be read.
     #[error("the states of bridges in topic `_tidegate.bridges` cannot be read")]
     Bridges(#[source] LogError),
+    /// The API keys cannot be read.
+    #[error("the API keys in topic `_tidegate.keys` cannot be read")]
+    Keys(#[source] LogError),
     /// A setting cannot be used.
     #[error("`{0}` is not a header's name")]
     HeaderName(String),
@@ -102,6 +106,7 @@ pub struct Gateway {
     /// One check of contracts at a time.
     pub(crate) contract_checks: Turn,
     pub(crate) bridges: Bridges,
+    pub(crate) identity: Identity,
     draining: AtomicBool,
 }
 
@@ -138,6 +143,8 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new());
         let shared = (Arc::clone(&log), Arc::clone(&clock), Arc::clone(&metrics));
         let bridges = Bridges::start(shared.0, shared.1, shared.2).await;
+        let (to_log, on_clock) = (Arc::clone(&log), Arc::clone(&clock));
+        let identity = Identity::start(to_log, on_clock, settings.identity.clone()).await;
         let gateway = Arc::new(Self {
             log,
             settings,
@@ -152,6 +159,7 @@ impl Gateway {
             contracts,
             contract_checks: Turn::default(),
             bridges: bridges.map_err(StartError::Bridges)?,
+            identity: identity.map_err(StartError::Keys)?,
             draining: AtomicBool::new(false),
         });
         gateway.create_topic(quarantine::topic_spec()).await?;

@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -19,7 +20,7 @@ use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 use crate::server::{Wording, serve};
-use crate::{bridges, contracts, ingress, query, registry};
+use crate::{bridges, contracts, identity, ingress, query, registry};
 
 /// Prometheus asks for this form by name.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -85,7 +86,12 @@ fn api(gateway: Arc<Gateway>) -> Router {
         .merge(contracts::routes::router())
         .merge(query::routes::router())
         .merge(bridges::routes::router())
+        .merge(identity::routes::router())
         .route("/problems/{slug}", get(get_problem))
+        .route_layer(from_fn_with_state(
+            Arc::clone(&gateway),
+            identity::door::events,
+        ))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(gateway)

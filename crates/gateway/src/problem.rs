@@ -62,8 +62,12 @@ kinds! {
     IdempotencyKeyMissing "idempotency-key-missing" 400 "An idempotency key is required";
     /// The key is not one.
     IdempotencyKeyInvalid "idempotency-key-invalid" 400 "The idempotency key is not valid";
+    /// The caller did not prove who it is.
+    Unauthenticated "unauthenticated" 401 "Who calls is not known";
     /// The sender did not prove who it is.
     SignatureInvalid "signature-invalid" 401 "The signature is missing or wrong";
+    /// The caller may not do this.
+    Forbidden "forbidden" 403 "This is not allowed to the caller";
     /// Nothing stands at this address.
     NotFound "not-found" 404 "There is nothing here";
     /// The address names a contract that is not in force.
@@ -98,12 +102,16 @@ kinds! {
     IdempotencyKeyReused "idempotency-key-reused" 422 "The idempotency key stands for other data";
     /// Contracts with findings.
     ContractsInvalid "contracts-invalid" 422 "The contracts cannot be used";
+    /// More was sent than a quota allows.
+    QuotaExceeded "quota-exceeded" 429 "A quota is exhausted";
     /// A fault of the gateway.
     Internal "internal" 500 "The gateway failed";
     /// Too many connections or bytes at a time.
     Overloaded "overloaded" 503 "The gateway is at its limit";
     /// The log takes nothing now; nothing was stored.
     LogUnavailable "log-unavailable" 503 "The log is unavailable";
+    /// What callers are known by cannot be had now.
+    IdentityUnavailable "identity-unavailable" 503 "Who calls cannot be found out now";
     /// Perhaps stored.
     OutcomeUnknown "outcome-unknown" 503 "It is not known whether the event was stored";
     /// Perhaps in force.
@@ -226,6 +234,11 @@ impl Problem {
         self.0.kind
     }
 
+    /// Returns what happened, in a sentence.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// Returns the problem as a JSON value, for an event of a batch.
     pub(crate) fn to_json(&self, occurrence: Occurrence<'_>) -> serde_json::Value {
         serde_json::to_value(self.body(occurrence)).expect("strings and numbers only")
@@ -245,9 +258,14 @@ impl Problem {
         if let Some(after) = self.0.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
-        if self.0.kind == Kind::SignatureInvalid {
-            // RFC 9110 §15.5.2: a 401 names a challenge.
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Signature"));
+        // RFC 9110 §15.5.2: a 401 names a challenge.
+        let challenge = match self.0.kind {
+            Kind::SignatureInvalid => Some("Signature"),
+            Kind::Unauthenticated => Some("Bearer realm=\"tidegate\""),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }

@@ -1,11 +1,14 @@
 //! What is known of a request besides its body: who asks, when, under which trace, until when.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Response};
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::Gateway;
+use crate::identity::Caller;
 use crate::problem::{Occurrence, Problem};
 
 /// A caller's own request id is kept up to this length.
@@ -16,6 +19,8 @@ const MAX_TRACESTATE: usize = 512;
 /// A request, without its body.
 pub(crate) struct Context<'a> {
     pub(crate) headers: &'a HeaderMap,
+    /// Who asks; nobody, unless it was said.
+    pub(crate) caller: Arc<Caller>,
     pub(crate) request_id: String,
     pub(crate) received_ms: i64,
     /// When the caller is answered at the latest.
@@ -37,11 +42,18 @@ impl<'a> Context<'a> {
         let deadline = Instant::now() + gateway.settings.answer_deadline;
         Self {
             headers,
+            caller: Caller::nobody(),
             request_id,
             received_ms,
             deadline,
             kept_headers: &gateway.kept_headers,
         }
+    }
+
+    /// Says who asks.
+    pub(crate) fn by(mut self, caller: Arc<Caller>) -> Self {
+        self.caller = caller;
+        self
     }
 
     /// Starts the deadline anew: the body is there, what follows is the gateway's time.

@@ -31,6 +31,8 @@ pub struct Settings {
     pub max_batch_events: usize,
     /// All bodies being read or stored at a time; more are told to come back.
     pub max_inflight_bytes: usize,
+    /// How callers are known.
+    pub identity: Identity,
     /// Providers' webhooks by the name in `/v1/sources/{source}`.
     pub sources: BTreeMap<String, Source>,
     /// What the log calls itself; clients of the registry may ask.
@@ -54,6 +56,7 @@ impl Default for Settings {
             max_batch_bytes: 10 * 1024 * 1024,
             max_batch_events: 1_000,
             max_inflight_bytes: 256 * 1024 * 1024,
+            identity: Identity::default(),
             sources: BTreeMap::new(),
             cluster_id: String::new(),
             quarantine_headers: [
@@ -67,6 +70,35 @@ impl Default for Settings {
             .to_vec(),
         }
     }
+}
+
+/// How callers are known.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Whether callers must prove who they are. If not, everybody may do everything.
+    pub required: bool,
+    /// A key that holds from the start, for an operator of the default tenant: with it the first keys
+    /// are made.
+    pub first_key: Option<Secret>,
+    /// Whose tokens are trusted.
+    pub issuers: Vec<Issuer>,
+}
+
+/// An issuer of tokens (OpenID Connect, or any that signs JWTs), and what its claims mean here.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// How callers of it are called: `{name}:{sub}`.
+    pub name: String,
+    /// The `iss` of its tokens.
+    pub issuer: String,
+    /// What must be among their `aud`.
+    pub audience: String,
+    /// The address of its JSON Web Key Set.
+    pub keys_url: String,
+    /// The claim that names the tenant; without it all are of the default tenant.
+    pub tenant_claim: Option<String>,
+    /// The claim that lists roles; words that are no roles here mean nothing.
+    pub roles_claim: String,
 }
 
 /// A provider whose webhooks are taken in, and how its requests are known to be its own.

@@ -2,7 +2,7 @@
 //! requests, the bridge from an earlier type. They are compared by their names, not by their places in the file.
 
 use super::rules::{self, Rule};
-use crate::model::{CompatibilityPolicy, EventContract, FieldRule, OnFailure};
+use crate::model::{Auth, CompatibilityPolicy, EventContract, FieldRule, OnFailure, Quota};
 use crate::schema::compatibility;
 
 const RULES: &str = "spec.schema.rules";
@@ -11,6 +11,8 @@ const REQUEST: &str = "spec.ingress.request";
 const ALLOW: &str = "metadata.allow";
 const DEPRECATION: &str = "spec.deprecation";
 const MIGRATION: &str = "spec.migration";
+const AUTH: &str = "spec.ingress.auth";
+const QUOTAS: &str = "spec.ingress.quotas";
 
 /// A change and the key it stands at.
 pub(super) struct Found {
@@ -25,9 +27,18 @@ pub(super) fn owns(key: &str) -> bool {
         key.strip_prefix(part)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
     };
-    [RULES, PERSONAL, REQUEST, ALLOW, DEPRECATION, MIGRATION]
-        .into_iter()
-        .any(inside)
+    [
+        RULES,
+        PERSONAL,
+        REQUEST,
+        ALLOW,
+        DEPRECATION,
+        MIGRATION,
+        AUTH,
+        QUOTAS,
+    ]
+    .into_iter()
+    .any(inside)
 }
 
 pub(super) fn compare(before: &EventContract, after: &EventContract) -> Vec<Found> {
@@ -36,6 +47,8 @@ pub(super) fn compare(before: &EventContract, after: &EventContract) -> Vec<Foun
     personal_fields(before, after, &mut found);
     request(before, after, &mut found);
     deprecation(before, after, &mut found);
+    auth(before, after, &mut found);
+    quotas(before, after, &mut found);
     if before.allows != after.allows {
         found.push(Found {
             key: ALLOW.to_owned(),
@@ -100,6 +113,60 @@ fn field_rules(before: &EventContract, after: &EventContract, found: &mut Vec<Fo
                 message,
             });
         }
+    }
+}
+
+fn auth(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {
+    let (old, new) = (&before.ingress.auth, &after.ingress.auth);
+    let takes = |by: &[Auth], proof: &Auth| by.is_empty() || by.iter().any(|it| it.covers(proof));
+    let is_narrower = match old.is_empty() {
+        true => !new.is_empty(),
+        false => old.iter().any(|proof| !takes(new, proof)),
+    };
+    let (rule, message) = match is_narrower {
+        true => (
+            &rules::AUTH_NARROWED,
+            "senders that were taken may be refused",
+        ),
+        false if old == new => return,
+        false => (&rules::RELAXED, "senders are taken that were refused"),
+    };
+    found.push(Found {
+        key: AUTH.to_owned(),
+        rule,
+        message: message.to_owned(),
+    });
+}
+
+fn quotas(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {
+    let (old, new) = (&before.ingress.quotas, &after.ingress.quotas);
+    let named = |quotas: &[Quota], name: &str| quotas.iter().position(|quota| quota.name == name);
+    for (place, quota) in new.iter().enumerate() {
+        let name = &quota.name;
+        let earlier = named(old, name).map(|place| &old[place]);
+        let (rule, message) = match earlier {
+            Some(earlier) if quota.is_at_least(earlier) && earlier.is_at_least(quota) => continue,
+            Some(earlier) if quota.is_at_least(earlier) => {
+                (&rules::RELAXED, format!("quota `{name}` allows more"))
+            }
+            Some(_) => (
+                &rules::QUOTA_LOWERED,
+                format!("quota `{name}` allows less, or is counted in another way"),
+            ),
+            None => (&rules::QUOTA_LOWERED, format!("quota `{name}` is new")),
+        };
+        found.push(Found {
+            key: format!("{QUOTAS}[{place}].name"),
+            rule,
+            message,
+        });
+    }
+    for quota in old.iter().filter(|quota| named(new, &quota.name).is_none()) {
+        found.push(Found {
+            key: QUOTAS.to_owned(),
+            rule: &rules::RELAXED,
+            message: format!("quota `{}` is gone", quota.name),
+        });
     }
 }
 

@@ -27,6 +27,7 @@ macro_rules! rules {
 }
 
 rules! {
+    AUTH_NARROWED: "auth-narrowed", Breaking, "let senders prove themselves the new way first";
     BRIDGE_ADDED: "bridge-added", Safe, "";
     BRIDGE_MAPPED: "bridge-mapped", Risky, "see that readers take both forms: what was copied stays as it is";
     BRIDGE_REMOVED: "bridge-removed", Risky, "see first that its bridge has ended: `tidegate contract rollout list`";
@@ -59,6 +60,7 @@ rules! {
     PEAK_RAISED: "peak-raised", Risky, "see that the partitions and the readers carry it";
     PERSONAL_UNDECLARED: "personal-undeclared", Risky, "keep it declared as long as the field is there";
     QUARANTINE_LOST: "quarantine-lost", Risky, "see that nobody mends events from quarantine";
+    QUOTA_LOWERED: "quota-lowered", Risky, "look first at what the senders have sent in the last weeks";
     READER_ACCEPTS_NARROWED: "reader-accepts-narrowed", Risky, "see that no event of the other versions is still to be read";
     READER_ADDED: "reader-added", Safe, "";
     READER_CONTRACT_CHANGED: "reader-contract-changed", Risky, "see that it has read the events of the earlier contract to their end";

@@ -315,6 +315,9 @@ fn every_key_has_a_judgement_both_ways() {
         "spec.deprecation",
         "metadata.allow",
         "spec.migration",
+        "spec.ingress.auth",
+        "spec.ingress.quotas",
+        "spec.ingress.ackAfter",
     ];
     judged.extend(others.map(str::to_owned));
     let contracts = load(&[order()]);
@@ -400,6 +403,40 @@ fn rules_fields_and_requests_are_compared_by_their_names() {
     );
     let mapped = with_request("order.json", json!({"id": "request.id + '-1'"}));
     check(with_request("order.json", map), mapped, &["request-mapped"]);
+}
+
+#[test]
+fn what_senders_must_prove_and_may_send_is_compared() {
+    let auth = |list: Value| set(&order(), "spec.ingress.auth", &list);
+    let quotas = |list: Value| set(&order(), "spec.ingress.quotas", &list);
+    let quota = |rate: &str| json!([{"name": "q", "per": "tenant", "limit": rate}]);
+    let check = |from: Value, to: Value, there: &[&str], back: &[&str]| {
+        assert_eq!(rules([from.clone()], [to.clone()]), there, "{from} {to}");
+        assert_eq!(rules([to.clone()], [from.clone()]), back, "{to} {from}");
+    };
+    let (narrowed, relaxed) = (["auth-narrowed"], ["relaxed"]);
+    check(order(), auth(json!(["api-key"])), &narrowed, &relaxed);
+    let scoped = || auth(json!(["oauth2:write"]));
+    check(auth(json!(["oauth2"])), scoped(), &narrowed, &relaxed);
+    let both = auth(json!(["mtls", "oauth2:write"]));
+    check(both, scoped(), &narrowed, &relaxed);
+    let lowered = ["quota-lowered"];
+    check(order(), quotas(quota("9/s")), &lowered, &relaxed);
+    check(
+        quotas(quota("9/s")),
+        quotas(quota("8/s")),
+        &lowered,
+        &relaxed,
+    );
+    // The same rate, of which less may come at once.
+    check(
+        quotas(quota("60/m")),
+        quotas(quota("1/s")),
+        &lowered,
+        &relaxed,
+    );
+    let spelled_out = json!([{"name": "q", "per": "tenant", "limit": "3600/h", "burst": "60s"}]);
+    check(quotas(quota("60/m")), quotas(spelled_out), &[], &[]);
 }
 
 #[test]

@@ -163,6 +163,7 @@ fn values(form: &'static Form, depth: usize) -> BoxedStrategy<Value> {
                 "/a",
                 "urn:x:y",
                 "mailto:a@b",
+                "api-key",
                 "webhook:https://a",
                 "it's: \"so\" #1",
                 "true",
@@ -289,6 +290,10 @@ proptest! {
             // One name, one rule.
             rule["name"] = json!(format!("rule-{number}"));
             rule["expr"] = json!("message.total > 0");
+        }
+        let quotas = contract.pointer_mut("/spec/ingress/quotas").and_then(Value::as_array_mut);
+        for (number, quota) in quotas.into_iter().flatten().enumerate() {
+            quota["name"] = json!(format!("quota-{number}"));
         }
         for pointer in ["/spec/ingress/request/map", "/spec/ingress/request/schema", "/spec/migration/map"] {
             if let Some(value) = contract.pointer_mut(pointer) {

@@ -14,8 +14,8 @@ use crate::format::keys::{CONSUMER_CONTRACT, EVENT_CONTRACT, TEAM};
 use crate::migration::{Canary, Migration};
 use crate::model::{
     Allowance, Approves, Deprecation, EventContract, EventRules, FieldRule, Idempotency,
-    IngressRules, KeyRules, Lifecycle, OnFailure, OnInvalid, Peak, PersonalField, RequestRules,
-    SchemaFormat, SchemaRules, SourceRule, Team, TimeRules, TopicRules,
+    IngressRules, KeyRules, Lifecycle, OnFailure, OnInvalid, Peak, PersonalField, Quota,
+    RequestRules, SchemaFormat, SchemaRules, SourceRule, Team, TimeRules, TopicRules,
 };
 use crate::path::Path;
 use crate::reader::{DeadLetter, Duplicates, Reader, Requirement, Via};
@@ -128,6 +128,7 @@ pub(super) fn event_contract(
     let on_invalid = values.get("spec.ingress.onInvalid");
     let rules = rules(written, &values, on_invalid, &mut wrong);
     let request = request(written, &values, schema, &mut wrong);
+    let quotas = quotas(written, &values, &mut wrong);
     let migration = migration(written, &values, &mut wrong);
     let (schema, fingerprint) = match found {
         Ok(found) => found,
@@ -200,6 +201,9 @@ pub(super) fn event_contract(
             },
         },
         ingress: IngressRules {
+            auth: values.items(written, "spec.ingress.auth"),
+            ack_after: values.get("spec.ingress.ackAfter"),
+            quotas,
             idempotency: Idempotency {
                 required: values.get("spec.ingress.idempotency.required"),
                 window: values.get("spec.ingress.idempotency.window"),
@@ -250,6 +254,28 @@ fn rules(
         }
     }
     rules
+}
+
+fn quotas(written: &Written, values: &Values<'_>, wrong: &mut Vec<Wrong>) -> Vec<Quota> {
+    const KEY: &str = "spec.ingress.quotas";
+    let mut quotas: Vec<Quota> = Vec::new();
+    for label in written.labels(KEY) {
+        let item = item_key(KEY, label);
+        let quota = Quota {
+            name: values.get(&format!("{item}.name")),
+            per: values.get(&format!("{item}.per")),
+            limit: values.get(&format!("{item}.limit")),
+            burst: values.maybe(&format!("{item}.burst")),
+        };
+        let name = &quota.name;
+        if quotas.iter().any(|earlier| earlier.name == *name) {
+            let message = format!("there is a quota `{name}` already in this contract");
+            let hint = "give one of them another name".to_owned();
+            wrong.push((format!("{item}.name"), Problem::new(message, Some(hint))));
+        }
+        quotas.push(quota);
+    }
+    quotas
 }
 
 fn expression(values: &Values<'_>, key: &str, wrong: &mut Vec<Wrong>) -> Option<Expression> {

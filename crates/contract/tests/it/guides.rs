@@ -13,6 +13,7 @@ const SCHEMA: &str = r#"{
   "properties": {
     "orderId": {"type": "string"},
     "commandId": {"type": "string"},
+    "invoiceId": {"type": "string"},
     "deadline": {"type": "string", "format": "date-time"}
   }
 }"#;

@@ -17,8 +17,8 @@ use tidegate_event_log::{Append, Claim, Offset, StoredRecord};
 use super::spec::Spec;
 use super::state::{At, Cause, Halt};
 use crate::clock::rfc3339;
-use crate::ingress::TENANT;
-use crate::ingress::identity;
+use crate::identity::caller::DEFAULT_TENANT;
+use crate::ingress::claim;
 use crate::ingress::quarantine::{self, Unbridged};
 use crate::ingress::record::{self, HeaderList, header};
 
@@ -215,7 +215,7 @@ fn bridged(spec: &Spec, source: Source<'_>, stored: &StoredRecord) -> Result<Cop
     headers.add(record::CONTRACT, contract.name.clone());
     headers.add(record::CONTRACT_VERSION, contract.version.to_string());
     headers.add(record::BRIDGE_SOURCE, place(source, stored));
-    let tenant = header(stored, record::TENANT_NAME).unwrap_or(TENANT);
+    let tenant = header(stored, record::TENANT_NAME).unwrap_or(DEFAULT_TENANT);
     headers.add(record::TENANT_NAME, tenant.to_owned());
     for name in ["traceparent", "tracestate", record::REQUEST_ID] {
         headers.add_some(name, header(stored, name).map(str::to_owned));
@@ -335,7 +335,7 @@ fn place(source: Source<'_>, stored: &StoredRecord) -> String {
 /// log can: a position may be lost, and records be met again as long as they are there.
 fn claim(spec: &Spec, source: Source<'_>, stored: &StoredRecord) -> Claim {
     let retention = spec.earlier.as_ref().map(|earlier| earlier.topic.retention);
-    identity::bridged(
+    claim::bridged(
         &spec.contract.name,
         source.topic_id,
         source.partition,

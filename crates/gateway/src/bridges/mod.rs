@@ -13,7 +13,6 @@ pub(crate) mod routes;
 pub(crate) mod spec;
 pub(crate) mod state;
 mod status;
-pub(crate) mod store;
 pub(crate) mod worker;
 
 #[cfg(test)]
@@ -33,10 +32,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::spec::InForce;
 use self::status::Status;
-use self::store::Store;
 use self::worker::Worker;
 use crate::clock::Clock;
 use crate::ingress::lane::Lanes;
+use crate::kept::Kept;
 use crate::metrics::Metrics;
 
 /// What the workers share.
@@ -44,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) store: Store,
+    pub(crate) states: Kept<state::Table>,
     status: Mutex<BTreeMap<String, Status>>,
 }
 
@@ -69,12 +68,12 @@ impl Bridges {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, LogError> {
-        let store = Store::open(Arc::clone(&log)).await?;
+        let states = Kept::open(Arc::clone(&log)).await?;
         let shared = Arc::new(Shared {
             log,
             clock,
             metrics,
-            store,
+            states,
             status: Mutex::default(),
         });
         let (in_force, changes) = watch::channel(Arc::default());

@@ -68,10 +68,10 @@ impl Bridges {
         let decide = |table: &Table| {
             may_resume(rollout(table, &spec), in_full).map(|()| {
                 let watch = watch.clone();
-                Some(Change::Resumed { in_full, watch })
+                Some(Change::Resumed { in_full, watch }.record(contract))
             })
         };
-        self.shared.store.change(contract, decide).await
+        self.shared.states.change(decide).await
     }
 
     async fn abort(&self, contract: &str) -> Result<Result<(), Problem>, LogError> {
@@ -82,10 +82,10 @@ impl Bridges {
         let decide = |table: &Table| match rollout(table, &spec) {
             Some(rollout) if rollout.ended => Err(state("the bridge has ended")),
             Some(rollout) if rollout.aborted => Err(state("the rollout is aborted already")),
-            Some(_) => Ok(Some(Change::Aborted)),
+            Some(_) => Ok(Some(Change::Aborted.record(contract))),
             None => Err(state("the bridge has not started")),
         };
-        self.shared.store.change(contract, decide).await
+        self.shared.states.change(decide).await
     }
 }
 

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidegate_event_log::{Offset, Record, StoredRecord};
 
+use crate::kept::Fold;
+
 /// Where something stands in the log.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct At {
@@ -136,13 +138,23 @@ impl Change {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Table(BTreeMap<String, Rollout>);
 
+impl Fold for Table {
+    const TOPIC: &'static str = "_tidegate.bridges";
+
+    fn apply(&mut self, stored: &StoredRecord) -> Result<(), String> {
+        let (contract, change) = Change::parse(stored)?;
+        self.take_in(contract, change);
+        Ok(())
+    }
+}
+
 impl Table {
     pub(crate) fn get(&self, contract: &str) -> Option<&Rollout> {
         self.0.get(contract)
     }
 
-    /// Folds a change in. One about a bridge that never started means nothing.
-    pub(crate) fn apply(&mut self, contract: String, change: Change) {
+    /// Takes a change in. One about a bridge that never started means nothing.
+    fn take_in(&mut self, contract: String, change: Change) {
         if let Change::Started {
             from,
             source,

@@ -93,7 +93,7 @@ impl Worker {
         let mut backoff = FIRST_BACKOFF;
         while !stop.is_cancelled() {
             // Enlisted before looking, so that no change slips in between.
-            let mut changed = pin!(shared.store.changed());
+            let mut changed = pin!(shared.states.changed());
             let spec = changes.borrow_and_update().bridge(&self.name).cloned();
             let Some(spec) = spec else { break };
             let next = match self.step(&spec).await {
@@ -159,7 +159,7 @@ impl Worker {
     /// # Errors
     /// The log's: perhaps some of it was done, and the next step goes on from there.
     pub(crate) async fn step(&mut self, spec: &Spec) -> Result<Next, LogError> {
-        let table = self.shared.store.table();
+        let table = self.shared.states.now();
         let from = &spec.migration().from;
         let rollout = table.get(&self.name).filter(|r| r.from == *from);
         let topic = match (&spec.earlier, rollout) {
@@ -266,9 +266,9 @@ impl Worker {
         let from = &spec.migration().from;
         let decide = |table: &Table| {
             let now = table.get(&self.name).filter(|r| r.from == *from);
-            Ok::<_, std::convert::Infallible>((now == seen).then(|| change.clone()))
+            Ok::<_, std::convert::Infallible>((now == seen).then(|| change.record(&self.name)))
         };
-        let Ok(()) = answered(self.shared.store.change(&self.name, decide)).await?;
+        let Ok(()) = answered(self.shared.states.change(decide)).await?;
         tracing::info!(contract = self.name, change = ?change, "a bridge goes on");
         Ok(())
     }

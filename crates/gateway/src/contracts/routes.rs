@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,6 +18,8 @@ use super::upload::{File, MAX_UPLOAD_BYTES, read, texts};
 use crate::Gateway;
 use crate::answer::{json, parameter};
 use crate::clock::rfc3339;
+use crate::identity::Caller;
+use crate::identity::door::Admitted;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -64,6 +66,8 @@ struct Earlier {
 #[serde(deny_unknown_fields)]
 struct Approving {
     plan: String,
+    /// May be left out by a caller that is known.
+    #[serde(default)]
     name: String,
 }
 
@@ -84,7 +88,7 @@ struct SetView {
 }
 
 impl Asked {
-    fn request(self) -> Result<Request, Problem> {
+    fn request(self, caller: &Caller) -> Result<Request, Problem> {
         let bad = |detail: &str| Problem::new(Kind::BadRequest, detail);
         let has_files = !self.files.is_empty();
         let texts = texts("", self.files, self.schemas)?;
@@ -92,6 +96,7 @@ impl Asked {
         if by.chars().count() > MAX_NAME_CHARS || by.chars().any(char::is_control) {
             return Err(bad("`by` is not a name"));
         }
+        let by = acting(caller, by)?;
         let wanted = match self.rollback {
             None => Wanted::Documents(texts),
             Some(_) if has_files => {
@@ -112,13 +117,14 @@ impl Asked {
 
 async fn post_plan(
     State(gateway): State<Arc<Gateway>>,
+    Extension(caller): Admitted,
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let planned = async {
         let (asked, _held) = read::<Asked>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
-        let request = asked.request()?;
+        let request = asked.request(&caller)?;
         gateway
             .plan_contracts(request.wanted, request.options)
             .await
@@ -126,21 +132,29 @@ async fn post_plan(
     json(&context, planned.await)
 }
 
+/// Returns the name that stands in the history of contracts.
+fn acting(caller: &Caller, given: String) -> Result<String, Problem> {
+    let named = caller.acts_as(given);
+    named.map_err(|detail| Problem::new(Kind::Forbidden, detail))
+}
+
 async fn post_set(
     State(gateway): State<Arc<Gateway>>,
+    Extension(caller): Admitted,
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let applied = async {
         let (asked, _held) = read::<Asked>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
-        gateway.apply_contracts(asked.request()?).await
+        gateway.apply_contracts(asked.request(&caller)?).await
     };
     json(&context, applied.await)
 }
 
 async fn post_approval(
     State(gateway): State<Arc<Gateway>>,
+    Extension(caller): Admitted,
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
@@ -154,7 +168,7 @@ async fn post_approval(
             let detail = "`plan` is not the id of a plan: 32 hexadecimal digits";
             return Err(Problem::new(Kind::BadRequest, detail));
         }
-        let name = name.trim().to_owned();
+        let name = acting(&caller, name.trim().to_owned())?;
         let is_name = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
         if !is_name || name.chars().any(char::is_control) {
             return Err(Problem::new(Kind::BadRequest, "`name` is not a name"));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
+use tidegate_contract::EventContract;
 use tidegate_contract::check::{Checked, Placement, Violation};
 use tidegate_contract::event::Event;
 use tidegate_contract::model::OnInvalid;
@@ -18,13 +19,14 @@ use tidegate_contract::tree::Tree;
 use tidegate_event_log::{Append, Appended, Claim, Disposition, LogError, Outcome};
 use tokio::time::{Instant, timeout_at};
 
-use super::identity::{self, Identity};
+use super::claim::{self, Identity};
 use super::lane::Lane;
+use super::quarantine;
 use super::receipt::{self, Receipt};
 use super::record::{self, HeaderList};
-use super::{TENANT, quarantine};
 use crate::Gateway;
 use crate::clock::rfc3339;
+use crate::identity::Caller;
 use crate::problem::{Fault, Kind, Problem};
 use crate::request::Context;
 
@@ -141,6 +143,9 @@ impl Gateway {
                 Problem::new(Kind::UnknownEventType, detail).about(event_type)
             ));
         };
+        if let Err(problem) = may_send(&context.caller, &lane.contract) {
+            return Plan::Done(Err(problem));
+        }
         let made = match submission.plain {
             true => make_data(&lane, &mut submission),
             false => Ok(()),
@@ -170,7 +175,7 @@ impl Gateway {
         submission: Submission,
         (checked, encoded): (Checked, Option<Bytes>),
     ) -> Result<Draft, Problem> {
-        let fingerprint = identity::fingerprint(&submission.event.event_type, submission.sent());
+        let fingerprint = claim::fingerprint(&submission.event.event_type, submission.sent());
         let Submission {
             mut event,
             key,
@@ -205,7 +210,13 @@ impl Gateway {
         };
         let claim = identity.map(|identity| {
             let name = &lane.contract.name;
-            identity::accepted(TENANT, name, identity, fingerprint, lane.window)
+            claim::accepted(
+                &context.caller.tenant,
+                name,
+                identity,
+                fingerprint,
+                lane.window,
+            )
         });
         if event.time.is_none() {
             event.time = checked.time_ms.map(rfc3339);
@@ -463,6 +474,22 @@ impl Draft {
     }
 }
 
+/// Asks whether a contract takes events from a caller.
+fn may_send(caller: &Caller, contract: &EventContract) -> Result<(), Problem> {
+    let name = &contract.name;
+    if !caller.is_for(name) {
+        let detail = format!("the caller may not send to contract `{name}`");
+        return Err(Problem::new(Kind::Forbidden, detail).about(name));
+    }
+    if !caller.proved(&contract.ingress.auth) {
+        let detail = format!(
+            "contract `{name}` takes events from callers who prove themselves another way (`ingress.auth`)"
+        );
+        return Err(Problem::new(Kind::Forbidden, detail).about(name));
+    }
+    Ok(())
+}
+
 fn reused(draft: &Draft) -> Problem {
     let detail = if draft.keyed {
         "this `Idempotency-Key` was accepted with other data; give another event another key"
@@ -484,7 +511,7 @@ fn refuse(
             .unwrap_or_default();
     }
     let problem = problem_of(lane, &submission.event, violation);
-    let fingerprint = identity::fingerprint(&submission.event.event_type, submission.sent());
+    let fingerprint = claim::fingerprint(&submission.event.event_type, submission.sent());
     let Submission { event, key, .. } = &submission;
     let identity = match key {
         Some(key) => Some(Identity::Key(key)),
@@ -496,7 +523,13 @@ fn refuse(
     };
     let name = &lane.contract.name;
     let earlier = identity.map(|identity| Earlier {
-        claim: identity::accepted(TENANT, name, identity, fingerprint, lane.window),
+        claim: claim::accepted(
+            &context.caller.tenant,
+            name,
+            identity,
+            fingerprint,
+            lane.window,
+        ),
         draft: Draft {
             lane: Arc::clone(lane),
             id: event.id.clone().into(),
@@ -505,8 +538,15 @@ fn refuse(
             append: None,
         },
     });
-    let kept_claim = identity
-        .map(|identity| identity::quarantined(TENANT, name, identity, fingerprint, lane.window));
+    let kept_claim = identity.map(|identity| {
+        claim::quarantined(
+            &context.caller.tenant,
+            name,
+            identity,
+            fingerprint,
+            lane.window,
+        )
+    });
     let keep = (violation.on_invalid == OnInvalid::Quarantine)
         .then(|| quarantine::keep(context, lane, submission, violation, kept_claim));
     Refusal {

@@ -6,9 +6,9 @@
 
 pub(crate) mod accept;
 pub(crate) mod body;
+pub(crate) mod claim;
 pub(crate) mod cloudevent;
 mod deprecation;
-pub(crate) mod identity;
 mod key;
 pub(crate) mod lane;
 mod original;
@@ -22,6 +22,3 @@ pub(crate) mod source;
 mod tests;
 
 pub(crate) use record::{CE_TIME, content_type_of, data_of, framed, header};
-
-/// Who pays. There is one until callers have identities.
-pub(crate) const TENANT: &str = "default";

@@ -9,6 +9,7 @@ use tidegate_event_log::{Log, LogError, StoredRecord};
 use super::receipt::ReceiptId;
 use super::record::{REQUEST_BODY, REQUEST_CONTENT_TYPE, REQUEST_HEADER_PREFIX, header};
 use crate::answer::Payload;
+use crate::identity::Caller;
 
 /// A request as it came.
 #[derive(Serialize)]
@@ -40,10 +41,14 @@ impl KeptRequest {
 }
 
 /// Reads the request of the event that a receipt names; nothing if none was kept.
-pub(crate) async fn read(log: &dyn Log, id: &str) -> Result<Option<KeptRequest>, LogError> {
+pub(crate) async fn read(
+    log: &dyn Log,
+    id: &str,
+    caller: &Caller,
+) -> Result<Option<KeptRequest>, LogError> {
     let Some(id) = ReceiptId::parse(id) else {
         return Ok(None);
     };
-    let stored = id.record(log).await?;
+    let stored = id.record(log, caller).await?;
     Ok(stored.as_ref().and_then(KeptRequest::of))
 }

@@ -14,13 +14,14 @@ use tidegate_event_log::{
 };
 
 use super::accept::Submission;
-use super::identity::short_hash;
+use super::claim::short_hash;
 use super::lane::Lane;
 use super::receipt::{number, read_one};
 use super::record::{self, HeaderList, MAX_HEADER_BYTES, header};
 use crate::Gateway;
 use crate::answer::Payload;
 use crate::clock::rfc3339;
+use crate::identity::Caller;
 use crate::request::Context;
 
 pub(crate) const TOPIC: &str = "_tidegate.quarantine";
@@ -295,6 +296,7 @@ impl Gateway {
     /// Reads entries from `from` on, of one contract if one is asked for.
     pub(crate) async fn quarantine_page(
         &self,
+        caller: &Caller,
         from: i64,
         limit: usize,
         contract: Option<&str>,
@@ -309,6 +311,7 @@ impl Gateway {
             }
             at = stored.offset + 1;
             let asked = contract.is_none_or(|name| header(stored, record::CONTRACT) == Some(name));
+            let asked = asked && caller.sees(header(stored, record::TENANT_NAME));
             entries.extend(asked.then(|| Entry::of(stored, false)).flatten());
         }
         if read.records.is_empty() {
@@ -319,7 +322,11 @@ impl Gateway {
     }
 
     /// Reads one entry with its bytes.
-    pub(crate) async fn quarantine_entry(&self, id: &str) -> Result<Option<Entry>, LogError> {
+    pub(crate) async fn quarantine_entry(
+        &self,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<Option<Entry>, LogError> {
         let mut parts = id.splitn(3, '-');
         let (Some("0"), Some(offset), Some(hash)) = (parts.next(), parts.next(), parts.next())
         else {
@@ -336,6 +343,7 @@ impl Gateway {
         let stored = read_one(&*self.log as &dyn Log, TOPIC, place).await?;
         Ok(stored
             .filter(|stored| header(stored, ENTRY) == Some(hash))
+            .filter(|stored| caller.sees(header(stored, record::TENANT_NAME)))
             .and_then(|stored| Entry::of(&stored, true)))
     }
 }

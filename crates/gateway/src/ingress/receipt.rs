@@ -9,9 +9,10 @@ use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use tidegate_event_log::{Log, LogError, Place, StoredRecord};
 
-use super::identity::short_hash;
+use super::claim::short_hash;
 use super::record::{self, text};
 use crate::clock::rfc3339;
+use crate::identity::Caller;
 
 /// Where an accepted event stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -130,8 +131,13 @@ impl<'a> ReceiptId<'a> {
         })
     }
 
-    /// Reads the record it names, if there is one: no such place, or another event there, is none.
-    pub(crate) async fn record(&self, log: &dyn Log) -> Result<Option<StoredRecord>, LogError> {
+    /// Reads the record it names, if there is one: no such place, another event there, or one of a
+    /// tenant that the caller does not see, is none.
+    pub(crate) async fn record(
+        &self,
+        log: &dyn Log,
+        caller: &Caller,
+    ) -> Result<Option<StoredRecord>, LogError> {
         let place = Place {
             partition: self.partition,
             offset: self.offset,
@@ -139,14 +145,19 @@ impl<'a> ReceiptId<'a> {
         };
         let found = read_one(log, self.topic, place).await?;
         Ok(found.filter(|stored| {
-            record::header(stored, record::CE_ID)
-                .is_some_and(|id| short_hash(id.as_bytes()) == self.hash)
+            let id = record::header(stored, record::CE_ID);
+            id.is_some_and(|id| short_hash(id.as_bytes()) == self.hash)
+                && caller.sees(record::header(stored, record::TENANT_NAME))
         }))
     }
 
-    /// Reads the receipt, if there is one.
-    pub(crate) async fn resolve(&self, log: &dyn Log) -> Result<Option<Receipt>, LogError> {
-        let found = self.record(log).await?;
+    /// Reads the receipt, if there is one that the caller may see.
+    pub(crate) async fn resolve(
+        &self,
+        log: &dyn Log,
+        caller: &Caller,
+    ) -> Result<Option<Receipt>, LogError> {
+        let found = self.record(log, caller).await?;
         Ok(found.and_then(|stored| Receipt::of(self.topic, self.partition, &stored)))
     }
 }

@@ -11,13 +11,14 @@ use tidegate_contract::model::SchemaFormat;
 use tidegate_contract::schema_id::{self, Written};
 use tidegate_event_log::{Header, Headers, Record, StoredRecord};
 
-use super::TENANT;
 use super::accept::Original;
+use crate::identity::caller::Proof;
 use crate::request::Context;
 
 pub(crate) const CONTRACT: &str = "tidegate_contract";
 pub(crate) const CONTRACT_VERSION: &str = "tidegate_contract_version";
 pub(crate) const TENANT_NAME: &str = "tidegate_tenant";
+pub(crate) const CALLER_NAME: &str = "tidegate_caller";
 pub(crate) const REQUEST_ID: &str = "tidegate_request_id";
 pub(crate) const IDEMPOTENCY_KEY: &str = "tidegate_idempotency_key";
 pub(crate) const SOURCE_DOOR: &str = "tidegate_source";
@@ -81,7 +82,14 @@ impl HeaderList {
     /// Adds who sent it, by which request, and under which trace: per hop in `traceparent`, the
     /// origin in `ce_traceparent` unless the event brought its own.
     pub(crate) fn add_caller(&mut self, context: &Context<'_>, key: Option<&str>, origin: bool) {
-        self.add(TENANT_NAME, Bytes::from_static(TENANT.as_bytes()));
+        let caller = &*context.caller;
+        self.add(
+            TENANT_NAME,
+            Bytes::copy_from_slice(caller.tenant.as_bytes()),
+        );
+        if caller.proof != Proof::Nothing {
+            self.add(CALLER_NAME, Bytes::copy_from_slice(caller.name.as_bytes()));
+        }
         self.add(
             REQUEST_ID,
             Bytes::copy_from_slice(context.request_id.as_bytes()),

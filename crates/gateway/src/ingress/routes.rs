@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
@@ -13,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidegate_contract::event::{Event, is_json};
@@ -24,6 +24,8 @@ use super::receipt::{Receipt, ReceiptId};
 use super::{body, deprecation, original, source};
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
+use crate::identity::Caller;
+use crate::identity::door::Admitted;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -44,8 +46,15 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
 }
 
 async fn post_events(State(gateway): State<Arc<Gateway>>, request: Request) -> Response<Body> {
-    let (Parts { headers, .. }, body) = request.into_parts();
-    let mut context = Context::new(&gateway, &headers);
+    let (
+        Parts {
+            headers,
+            extensions,
+            ..
+        },
+        body,
+    ) = request.into_parts();
+    let mut context = Context::new(&gateway, &headers).by(Caller::of(&extensions));
     match cloudevent::mode(&headers) {
         Ok(Mode::Batch) => match accept_batch(&gateway, &mut context, body).await {
             Ok(results) => batch_answer(&gateway, &context, results),
@@ -153,8 +162,15 @@ async fn post_one(
     request: Request,
     accept: impl AsyncFnOnce(&mut Context<'_>, Body) -> Result<Receipt, Problem>,
 ) -> Response<Body> {
-    let (Parts { headers, .. }, body) = request.into_parts();
-    let mut context = Context::new(gateway, &headers);
+    let (
+        Parts {
+            headers,
+            extensions,
+            ..
+        },
+        body,
+    ) = request.into_parts();
+    let mut context = Context::new(gateway, &headers).by(Caller::of(&extensions));
     let result = accept(&mut context, body).await;
     answer(gateway, &context, result)
 }
@@ -228,6 +244,7 @@ async fn accept_source(
     let (bytes, _held) = body::read(gateway, headers, body, limit).await?;
     context.body_arrived(gateway);
     source::verify(settings, headers, &bytes).map_err(|problem| problem.about(&name))?;
+    context.caller = Arc::new(Caller::provider(&name));
     json_only(headers)?;
     let event = source::event(settings, headers, bytes.clone())?;
     let original = Original {
@@ -408,13 +425,17 @@ fn batch_answer(
 async fn get_receipt(
     State(gateway): State<Arc<Gateway>>,
     id: Result<Path<String>, PathRejection>,
+    Extension(caller): Admitted,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+    let context = Context::new(&gateway, &headers).by(caller);
     let read = async {
         let Path(id) = parameter(id)?;
         let found = match ReceiptId::parse(&id) {
-            Some(id) => within(&gateway, &context, id.resolve(&*gateway.log)).await?,
+            Some(id) => {
+                let found = id.resolve(&*gateway.log, &context.caller);
+                within(&gateway, &context, found).await?
+            }
             None => None,
         };
         found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no receipt of this id"))
@@ -425,12 +446,18 @@ async fn get_receipt(
 async fn get_request(
     State(gateway): State<Arc<Gateway>>,
     id: Result<Path<String>, PathRejection>,
+    Extension(caller): Admitted,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+    let context = Context::new(&gateway, &headers).by(caller);
     let read = async {
         let Path(id) = parameter(id)?;
-        let found = within(&gateway, &context, original::read(&*gateway.log, &id)).await?;
+        let found = within(
+            &gateway,
+            &context,
+            original::read(&*gateway.log, &id, &context.caller),
+        )
+        .await?;
         let detail = "no request is kept under this id: the event's data is the body as it came";
         found.ok_or_else(|| Problem::new(Kind::NotFound, detail))
     };
@@ -447,14 +474,19 @@ struct QuarantineQuery {
 async fn get_quarantine(
     State(gateway): State<Arc<Gateway>>,
     query: Result<Query<QuarantineQuery>, QueryRejection>,
+    Extension(caller): Admitted,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+    let context = Context::new(&gateway, &headers).by(caller);
     let read = async {
         let Query(query) = parameter(query)?;
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-        let page =
-            gateway.quarantine_page(query.cursor.unwrap_or(0), limit, query.contract.as_deref());
+        let page = gateway.quarantine_page(
+            &context.caller,
+            query.cursor.unwrap_or(0),
+            limit,
+            query.contract.as_deref(),
+        );
         within(&gateway, &context, page).await
     };
     json(&context, read.await)
@@ -463,12 +495,18 @@ async fn get_quarantine(
 async fn get_quarantine_entry(
     State(gateway): State<Arc<Gateway>>,
     id: Result<Path<String>, PathRejection>,
+    Extension(caller): Admitted,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+    let context = Context::new(&gateway, &headers).by(caller);
     let read = async {
         let Path(id) = parameter(id)?;
-        let entry = within(&gateway, &context, gateway.quarantine_entry(&id)).await?;
+        let entry = within(
+            &gateway,
+            &context,
+            gateway.quarantine_entry(&context.caller, &id),
+        )
+        .await?;
         entry.ok_or_else(|| Problem::new(Kind::NotFound, "there is no quarantine entry of this id"))
     };
     json(&context, read.await)

@@ -5,6 +5,8 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 
+use crate::problem::Problem;
+
 /// Travels with an answer that is an error, for the metrics.
 #[derive(Clone, Copy)]
 pub(crate) struct Code(pub(crate) u32);
@@ -31,6 +33,15 @@ impl Error {
     pub(crate) fn http(status: StatusCode, message: impl Into<String>) -> Self {
         let status = status.as_u16();
         Self::new(status, u32::from(status), message)
+    }
+
+    /// A refusal at the door, worded as the doors of Confluent's registry do.
+    pub(crate) fn refused(problem: &Problem) -> Self {
+        Self::new(
+            problem.kind().status(),
+            u32::from(problem.kind().status()),
+            problem.detail(),
+        )
     }
 
     pub(crate) fn subject_not_found(subject: &str) -> Self {

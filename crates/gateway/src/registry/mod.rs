@@ -24,6 +24,7 @@ pub(crate) mod store;
 pub(crate) mod subject;
 mod table;
 
+pub(crate) use error::Error;
 pub(crate) use register::Registered;
 pub(crate) use table::Table;
 use tidegate_contract::schema::Schema;

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use serde_json::json;
 
@@ -21,6 +22,7 @@ use super::schemas::{formatted, show};
 use super::table::{Filter, Stored, Table};
 use super::{schemas, settings};
 use crate::Gateway;
+use crate::identity::door as door_of_callers;
 
 /// Confluent's own default for schemas; its pages of names have no end, ours have.
 pub(crate) const MAX_SCHEMAS: usize = 1000;
@@ -65,6 +67,10 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/metadata/version", get(get_server_version))
         .merge(schemas::router())
         .merge(settings::router())
+        .route_layer(from_fn_with_state(
+            Arc::clone(&gateway),
+            door_of_callers::registry,
+        ))
         .fallback(|| async { http_error(StatusCode::NOT_FOUND) })
         .method_not_allowed_fallback(|| async { http_error(StatusCode::METHOD_NOT_ALLOWED) })
         .with_state(Arc::clone(&gateway));

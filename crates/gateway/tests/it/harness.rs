@@ -197,6 +197,12 @@ pub(crate) async fn start_on(
     start_from(log, clock, settings, source).await
 }
 
+/// Starts a gateway of its own contracts on a log of its own.
+pub(crate) async fn start_from_parts(settings: Settings, source: ContractSource) -> Running {
+    let (log, clock) = fresh_log();
+    start_from(log, clock, settings, source).await
+}
+
 pub(crate) async fn start_from(
     log: Arc<FaultyLog>,
     clock: Arc<HandClock>,

@@ -15,6 +15,7 @@ mod deprecation;
 mod events;
 mod faults;
 mod harness;
+mod identity;
 mod quarantine;
 mod reads;
 mod registry;

@@ -574,9 +574,67 @@ static INGRESS: &[Key] = &[
         "the shape of plain bodies, where it is another one than the event's",
         "a plain body is the event's data",
     ),
-    not_yet("auth"),
-    not_yet("ackAfter"),
-    not_yet("quotas"),
+    optional(
+        "auth",
+        list(
+            &text(
+                &AUTH,
+                120,
+                "`api-key`, `oauth2`, `oauth2:` and a scope, `mtls` or `signature`",
+            ),
+            10,
+        ),
+        "by what a caller may have proved who it is; one of them is enough",
+        "any proof that the gateway takes will do; the caller is a producer in any case",
+    ),
+    default(
+        "ackAfter",
+        Form::Word(&[
+            word("log", "the log has made the event durable"),
+            later("buffer"),
+        ]),
+        same("log"),
+        "what has happened to an event before its sender hears that it is accepted",
+        "an event that was accepted is not lost",
+    ),
+    optional(
+        "quotas",
+        list(&Form::Map(QUOTA), 10),
+        "how much may be sent; beyond it the answer is 429",
+        "as much as the gateway takes",
+    ),
+];
+
+static QUOTA: &[Key] = &[
+    required(
+        "name",
+        A_NAME,
+        "names the quota in `RateLimit` headers and problems",
+    ),
+    required(
+        "per",
+        Form::Word(&[
+            word("tenant", "the events of a tenant"),
+            word("key", "the events of one caller"),
+            word("contract", "all events of the contract"),
+        ]),
+        "what is counted together",
+    ),
+    required(
+        "limit",
+        text(
+            &LIMIT,
+            16,
+            "events as in `200/s` or `5000/m`, or bytes of data as in `5MiB/s`",
+        ),
+        "how many events, or how much data, may be sent",
+    ),
+    optional(
+        "burst",
+        A_DURATION,
+        "as much as comes in so long may come at once",
+        "as much as comes in the limit's own unit of time",
+    ),
 ];
 
 static REQUEST: &[Key] = &[

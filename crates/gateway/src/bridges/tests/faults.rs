@@ -11,8 +11,9 @@ use tidegate_event_log::{
 };
 
 use super::*;
-use crate::bridges::state::Change;
+use crate::bridges::state::{Change, Table};
 use crate::ingress::record::BRIDGE_SOURCE;
+use crate::kept::Fold as _;
 
 /// The memory log behind a device that breaks at a chosen call and stays broken.
 struct Breaking {
@@ -255,7 +256,7 @@ impl Run {
 
     /// Returns how often it was decided that the bridge has ended.
     async fn endings(&self) -> usize {
-        let states = self.world.records(crate::bridges::store::TOPIC).await;
+        let states = self.world.records(Table::TOPIC).await;
         let ended = |(_, stored): &&(i32, StoredRecord)| {
             Change::parse(stored).is_ok_and(|(_, change)| change == Change::Ended)
         };

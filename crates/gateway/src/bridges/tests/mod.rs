@@ -19,12 +19,12 @@ use tidegate_event_log::{
 use super::Shared;
 use super::spec::{InForce, Spec};
 use super::state::Rollout;
-use super::store::Store;
 use super::worker::{Next, Worker};
 use crate::clock::Clock;
 use crate::ingress::lane::Lanes;
 use crate::ingress::quarantine;
 use crate::ingress::record::header;
+use crate::kept::Kept;
 use crate::metrics::Metrics;
 
 /// A paid order in cents becomes one with an amount; without `cents` it cannot.
@@ -167,7 +167,7 @@ impl World {
             log: Arc::clone(&self.log),
             clock: self.clock.clone(),
             metrics: Arc::new(Metrics::new()),
-            store: Store::open(Arc::clone(&self.log)).await?,
+            states: Kept::open(Arc::clone(&self.log)).await?,
             status: Default::default(),
         };
         Ok(Worker::new(Arc::new(shared), "paid-2".to_owned()))
@@ -252,7 +252,7 @@ impl World {
 impl Worker {
     /// Returns what is decided, as the log has it.
     fn rollout(&self) -> Rollout {
-        let table = self.shared().store.table();
+        let table = self.shared().states.now();
         table.get("paid-2").cloned().expect("it started")
     }
 

@@ -20,12 +20,12 @@ async fn send(world: &World, from: usize, count: usize) {
 /// Says to go on, as the HTTP door does.
 async fn resume(worker: &Worker, spec: &Spec, in_full: bool) {
     let watch = watch_from_now(worker.shared(), spec).await.unwrap();
-    let store = &worker.shared().store;
+    let states = &worker.shared().states;
     let change = |_: &_| {
         let watch = watch.clone();
-        Ok::<_, ()>(Some(Change::Resumed { in_full, watch }))
+        Ok::<_, ()>(Some(Change::Resumed { in_full, watch }.record("paid-2")))
     };
-    store.change("paid-2", change).await.unwrap().unwrap();
+    states.change(change).await.unwrap().unwrap();
 }
 
 async fn dead_letters(world: &World) -> impl AsyncFn(&str) {
@@ -199,9 +199,9 @@ async fn an_aborted_rollout_copies_nothing_until_it_is_resumed() {
     let spec = spec(ACTIVE);
     let mut worker = world.worker().await.unwrap();
     world.settle(&mut worker, &spec).await;
-    let store = &worker.shared().store;
-    let abort = |_: &_| Ok::<_, ()>(Some(Change::Aborted));
-    store.change("paid-2", abort).await.unwrap().unwrap();
+    let states = &worker.shared().states;
+    let abort = |_: &_| Ok::<_, ()>(Some(Change::Aborted.record("paid-2")));
+    states.change(abort).await.unwrap().unwrap();
     send(&world, 3, 3).await;
     world.settle(&mut worker, &spec).await;
     assert_eq!(world.records("paid-2").await.len(), 3);

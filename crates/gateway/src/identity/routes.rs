@@ -1,0 +1,346 @@
+//! The addresses of API keys. A key's secret leaves once, with the answer that makes it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+use tidegate_contract::units::Duration;
+
+use super::caller::{DEFAULT_TENANT, Role};
+use super::door::Admitted;
+use super::keys::{Key, KeyRecord, Keys, MAX_KEYS, NewSecret, SecretRecord, new_id};
+use crate::Gateway;
+use crate::answer::{json, parameter, within};
+use crate::clock::rfc3339;
+use crate::problem::{Kind, Problem};
+use crate::request::Context;
+
+const MAX_NAME_CHARACTERS: usize = 100;
+const MAX_CONTRACTS: usize = 100;
+/// As long as both secrets hold where nothing is said.
+const OVERLAP_MS: i64 = 24 * 60 * 60 * 1_000;
+
+pub(crate) fn router() -> Router<Arc<Gateway>> {
+    Router::new()
+        .route("/v1/keys", get(get_keys).post(post_key))
+        .route("/v1/keys/{id}", get(get_key).delete(delete_key))
+        .route("/v1/keys/{id}/rotate", post(post_rotate))
+}
+
+/// A key as people read it.
+#[derive(Serialize)]
+struct KeyView<'a> {
+    id: &'a str,
+    name: &'a str,
+    tenant: &'a str,
+    roles: &'a [Role],
+    contracts: &'a [String],
+    state: &'static str,
+    created: String,
+    created_by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<String>,
+    /// To the hour, if another process saw the use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used: Option<String>,
+    /// Until when the secret before the last one holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier_secret_until: Option<String>,
+    /// The key itself, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+}
+
+impl<'a> KeyView<'a> {
+    fn of(record: &'a KeyRecord, used_ms: i64, now_ms: i64) -> Self {
+        let state = match record.revoked_ms {
+            Some(_) => "revoked",
+            None if record.is_over(now_ms) => "expired",
+            None => "active",
+        };
+        let earlier = record.secrets.get(1).and_then(|secret| secret.until_ms);
+        Self {
+            id: &record.id,
+            name: &record.name,
+            tenant: &record.tenant,
+            roles: &record.roles,
+            contracts: &record.contracts,
+            state,
+            created: rfc3339(record.created_ms),
+            created_by: &record.created_by,
+            expires: record.expires_ms.map(rfc3339),
+            revoked: record.revoked_ms.map(rfc3339),
+            last_used: (used_ms > 0).then(|| rfc3339(used_ms)),
+            earlier_secret_until: earlier.filter(|until| *until > now_ms).map(rfc3339),
+            key: None,
+        }
+    }
+
+    fn of_key(key: &'a Key, now_ms: i64) -> Self {
+        Self::of(&key.record, key.used_ms(), now_ms)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    name: String,
+    tenant: Option<String>,
+    roles: Vec<Role>,
+    #[serde(default)]
+    contracts: Vec<String>,
+    expires_in: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotation {
+    overlap: Option<String>,
+}
+
+async fn get_keys(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+) -> Response<axum::body::Body> {
+    let context = Context::new(&gateway, &headers);
+    let keys = gateway.identity.keys.now();
+    let views: Vec<_> = keys
+        .iter()
+        .map(|key| KeyView::of_key(key, context.received_ms))
+        .collect();
+    json(&context, Ok(serde_json::json!({ "keys": views })))
+}
+
+async fn get_key(
+    State(gateway): State<Arc<Gateway>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response<axum::body::Body> {
+    let context = Context::new(&gateway, &headers);
+    let keys = gateway.identity.keys.now();
+    let found =
+        parameter(id).and_then(|Path(id)| find(&keys, &id).map(|key| key.record.id.clone()));
+    match found {
+        Ok(id) => {
+            let key = keys.get(&id).expect("it was found above");
+            json(&context, Ok(KeyView::of_key(key, context.received_ms)))
+        }
+        Err(problem) => context.problem(problem),
+    }
+}
+
+async fn post_key(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Admitted,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response<axum::body::Body> {
+    let context = Context::new(&gateway, &headers);
+    let made = async {
+        let new: NewKey = read(body)?;
+        let now_ms = context.received_ms;
+        let id = new_id(random()?);
+        let secret = NewSecret::of(&id, random()?);
+        let record = record_of(new, id, &secret, &caller.name, now_ms)?;
+        let decide = |keys: &Keys| match keys.len() < MAX_KEYS {
+            true => Ok(Some(record.record())),
+            false => {
+                let detail = format!("there are {MAX_KEYS} keys, which is all there can be");
+                Err(Problem::new(Kind::BadRequest, detail))
+            }
+        };
+        within(&gateway, &context, gateway.identity.keys.change(decide)).await??;
+        Ok((record, secret))
+    };
+    match made.await {
+        Ok((record, secret)) => {
+            let view = KeyView {
+                key: Some(&secret.text),
+                ..KeyView::of(&record, 0, context.received_ms)
+            };
+            (StatusCode::CREATED, json(&context, Ok(view))).into_response()
+        }
+        Err(problem) => context.problem(problem),
+    }
+}
+
+async fn post_rotate(
+    State(gateway): State<Arc<Gateway>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response<axum::body::Body> {
+    let context = Context::new(&gateway, &headers);
+    let rotated = async {
+        let Path(id) = parameter(id)?;
+        let rotation: Rotation = match &body {
+            Ok(bytes) if bytes.is_empty() => Rotation::default(),
+            _ => read(body)?,
+        };
+        let overlap_ms = length(rotation.overlap.as_deref(), "overlap")?.unwrap_or(OVERLAP_MS);
+        let now_ms = context.received_ms;
+        let secret = NewSecret::of(&id, random()?);
+        let after = |keys: &Keys| -> Result<KeyRecord, Problem> {
+            let key = active(keys, &id, now_ms)?;
+            let mut record = key.record.clone();
+            // The earlier of two secrets that overlap ends now: at most two hold at a time.
+            record.secrets.truncate(1);
+            for earlier in &mut record.secrets {
+                earlier.until_ms = Some(now_ms.saturating_add(overlap_ms));
+            }
+            record.secrets.insert(0, kept(&secret, now_ms));
+            Ok(record)
+        };
+        let decide = |keys: &Keys| after(keys).map(|record| Some(record.record()));
+        within(&gateway, &context, gateway.identity.keys.change(decide)).await??;
+        Ok((id, secret))
+    };
+    match rotated.await {
+        Ok((id, secret)) => {
+            let keys = gateway.identity.keys.now();
+            let Some(key) = keys.get(&id) else {
+                return context.problem(no_key());
+            };
+            let view = KeyView {
+                key: Some(&secret.text),
+                ..KeyView::of_key(key, context.received_ms)
+            };
+            json(&context, Ok(view))
+        }
+        Err(problem) => context.problem(problem),
+    }
+}
+
+async fn delete_key(
+    State(gateway): State<Arc<Gateway>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response<axum::body::Body> {
+    let context = Context::new(&gateway, &headers);
+    let revoked = async {
+        let Path(id) = parameter(id)?;
+        let decide = |keys: &Keys| {
+            let record = &find(keys, &id)?.record;
+            Ok(record.revoked_ms.is_none().then(|| {
+                let revoked_ms = Some(context.received_ms);
+                KeyRecord {
+                    revoked_ms,
+                    ..record.clone()
+                }
+                .record()
+            }))
+        };
+        within(&gateway, &context, gateway.identity.keys.change(decide)).await?
+    };
+    match revoked.await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(problem) => context.problem(problem),
+    }
+}
+
+fn find<'k>(keys: &'k Keys, id: &str) -> Result<&'k Key, Problem> {
+    keys.get(id).ok_or_else(no_key)
+}
+
+fn no_key() -> Problem {
+    Problem::new(Kind::NotFound, "there is no key of this id")
+}
+
+fn active<'k>(keys: &'k Keys, id: &str, now_ms: i64) -> Result<&'k Key, Problem> {
+    let key = find(keys, id)?;
+    match key.record.is_over(now_ms) {
+        true => Err(Problem::new(
+            Kind::NotFound,
+            "the key has ended; make a new one",
+        )),
+        false => Ok(key),
+    }
+}
+
+fn record_of(
+    new: NewKey,
+    id: String,
+    secret: &NewSecret,
+    created_by: &str,
+    now_ms: i64,
+) -> Result<KeyRecord, Problem> {
+    let wrong = |detail: String| Err(Problem::new(Kind::BadRequest, detail));
+    let tenant = new.tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
+    for (what, text) in [("name", &new.name), ("tenant", &tenant)] {
+        if !is_name(text) {
+            return wrong(format!(
+                "`{what}` has 1 to {MAX_NAME_CHARACTERS} letters, digits and `.`, `_`, `-`, `:`"
+            ));
+        }
+    }
+    if new.roles.is_empty() {
+        let all = Role::ALL.map(Role::as_str).join("`, `");
+        return wrong(format!("`roles` names one or more of `{all}`"));
+    }
+    if new.contracts.len() > MAX_CONTRACTS || !new.contracts.iter().all(|name| is_name(name)) {
+        return wrong(format!(
+            "`contracts` has at most {MAX_CONTRACTS} names of contracts"
+        ));
+    }
+    let expires_in = length(new.expires_in.as_deref(), "expires_in")?;
+    let mut roles = new.roles;
+    roles.sort_unstable();
+    roles.dedup();
+    Ok(KeyRecord {
+        id,
+        tenant,
+        name: new.name,
+        roles,
+        contracts: new.contracts,
+        secrets: vec![kept(secret, now_ms)],
+        created_ms: now_ms,
+        created_by: created_by.to_owned(),
+        expires_ms: expires_in.map(|length| now_ms.saturating_add(length)),
+        revoked_ms: None,
+    })
+}
+
+fn is_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte);
+    (1..=MAX_NAME_CHARACTERS).contains(&text.len()) && text.bytes().all(fits)
+}
+
+fn kept(secret: &NewSecret, now_ms: i64) -> SecretRecord {
+    SecretRecord {
+        hash: secret.hash.clone(),
+        created_ms: now_ms,
+        until_ms: None,
+    }
+}
+
+/// Reads a length of time in milliseconds.
+fn length(text: Option<&str>, what: &str) -> Result<Option<i64>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let length: Duration = text
+        .parse()
+        .map_err(|error| Problem::new(Kind::BadRequest, format!("`{what}`: {error}")))?;
+    Ok(i64::try_from(length.as_ms()).ok())
+}
+
+fn read<T: for<'de> Deserialize<'de>>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
+    let bytes = parameter(body)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::new(Kind::BadRequest, format!("the body: {error}")))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Problem> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
+        tracing::error!("the system gives no random bytes");
+        Problem::new(Kind::Internal, "no key could be made")
+    })?;
+    Ok(bytes)
+}
