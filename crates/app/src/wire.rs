@@ -19,7 +19,7 @@ use tidegate_broker::{Broker, OpenError, Options, net, settings};
 use tidegate_contract::record::Incoming;
 use tidegate_contract::{Contracts, load};
 use tidegate_gateway::{
-    ContractSource, Gateway, Parts, RandomIds, Source, SystemClock, serve_http, serve_ops,
+    ContractSource, Gateway, Parts, RandomIds, Secret, Source, SystemClock, serve_http, serve_ops,
     serve_registry,
 };
 use tokio::net::TcpListener;
@@ -263,6 +263,22 @@ fn gateway_settings(config: &Config) -> Result<tidegate_gateway::Settings, Failu
         max_batch_events: ingress.max_batch_events,
         max_inflight_bytes: ingress.max_inflight_bytes,
         ..tidegate_gateway::Settings::default()
+    };
+    let identity = &config.identity;
+    let first_key = identity.first_key.as_ref();
+    let first_key = first_key.map(|reference| {
+        let secret = reference.resolve()?;
+        anyhow::ensure!(
+            secret.is_long_enough(),
+            "it has fewer than {} bytes, and could be guessed",
+            Secret::LONG_ENOUGH
+        );
+        Ok(secret)
+    });
+    settings.identity = tidegate_gateway::Identity {
+        required: identity.required,
+        first_key: first_key.transpose().context("the first key")?,
+        issuers: identity.issuer.iter().cloned().collect(),
     };
     if let Some(reference) = &config.github_secret {
         let secret = reference

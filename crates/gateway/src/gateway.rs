@@ -20,6 +20,7 @@ use crate::ingress::body::Inflight;
 use crate::ingress::lane::{Lane, Lanes, Schemas, topic_spec};
 use crate::ingress::port::RecordRules;
 use crate::ingress::quarantine;
+use crate::ingress::quota::Quotas;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
@@ -99,6 +100,7 @@ pub struct Gateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Refusals,
     pub(crate) inflight: Inflight,
+    pub(crate) quotas: Quotas,
     pub(crate) kept_headers: Vec<HeaderName>,
     pub(crate) started_ms: i64,
     pub(crate) registry: Arc<Store>,
@@ -153,6 +155,7 @@ impl Gateway {
             metrics,
             refusals: Refusals::default(),
             inflight: Inflight::default(),
+            quotas: Quotas::default(),
             kept_headers,
             started_ms,
             registry: Arc::new(registry),
@@ -228,6 +231,7 @@ impl Gateway {
             &self.metrics,
             &self.registry,
             schemas,
+            &self.quotas,
         );
         let lanes = Arc::new(lanes);
         self.contracts.put(current, Arc::clone(&lanes));

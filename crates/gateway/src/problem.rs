@@ -152,6 +152,7 @@ struct Parts {
     errors: Vec<Fault>,
     quarantine: Option<String>,
     retry_after: Option<Duration>,
+    violated_policies: Vec<String>,
     /// What it is about, for the operator's samples: a contract or an event type.
     about: Option<String>,
 }
@@ -174,6 +175,8 @@ struct Body9457<'a> {
     errors: &'a [Fault],
     #[serde(skip_serializing_if = "Option::is_none")]
     quarantine: Option<&'a str>,
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    violated_policies: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     traceid: Option<&'a str>,
     docs: String,
@@ -188,6 +191,7 @@ impl Problem {
             errors: Vec::new(),
             quarantine: None,
             retry_after: None,
+            violated_policies: Vec::new(),
             about: None,
         }))
     }
@@ -203,6 +207,13 @@ impl Problem {
     #[must_use]
     pub fn with_quarantine(mut self, path: String) -> Self {
         self.0.quarantine = Some(path);
+        self
+    }
+
+    /// Names the quotas that were exceeded.
+    #[must_use]
+    pub(crate) fn with_violated_policies(mut self, names: Vec<String>) -> Self {
+        self.0.violated_policies = names;
         self
     }
 
@@ -280,6 +291,7 @@ impl Problem {
             instance: format!("/requests/{}", occurrence.request_id),
             errors: &self.0.errors,
             quarantine: self.0.quarantine.as_deref(),
+            violated_policies: &self.0.violated_policies,
             traceid: occurrence.trace_id,
             docs: page,
         }

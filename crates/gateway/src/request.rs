@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Response};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::Gateway;
 use crate::identity::Caller;
+use crate::ingress::quota::Told;
 use crate::problem::{Occurrence, Problem};
 
 /// A caller's own request id is kept up to this length.
@@ -23,6 +25,8 @@ pub(crate) struct Context<'a> {
     pub(crate) caller: Arc<Caller>,
     pub(crate) request_id: String,
     pub(crate) received_ms: i64,
+    /// What the caller is told of quotas.
+    told: Mutex<Option<Told>>,
     /// When the caller is answered at the latest.
     pub(crate) deadline: Instant,
     /// Request headers that are kept beside a quarantined event.
@@ -44,6 +48,7 @@ impl<'a> Context<'a> {
             headers,
             caller: Caller::nobody(),
             request_id,
+            told: Mutex::default(),
             received_ms,
             deadline,
             kept_headers: &gateway.kept_headers,
@@ -54,6 +59,23 @@ impl<'a> Context<'a> {
     pub(crate) fn by(mut self, caller: Arc<Caller>) -> Self {
         self.caller = caller;
         self
+    }
+
+    /// Notes what the caller is told of quotas; of several events the first that was refused counts.
+    pub(crate) fn tell(&self, told: Told) {
+        let mut noted = self.told.lock();
+        let is_final = noted
+            .as_ref()
+            .is_some_and(|noted| told.violated.is_empty() || !noted.violated.is_empty());
+        if !is_final {
+            *noted = Some(told);
+        }
+    }
+
+    pub(crate) fn write_told(&self, headers: &mut HeaderMap) {
+        if let Some(told) = &*self.told.lock() {
+            told.write(headers);
+        }
     }
 
     /// Starts the deadline anew: the body is there, what follows is the gateway's time.
@@ -88,7 +110,9 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn problem(&self, problem: Problem) -> Response<Body> {
-        problem.into_response(self.occurrence())
+        let mut response = problem.into_response(self.occurrence());
+        self.write_told(response.headers_mut());
+        response
     }
 }
 

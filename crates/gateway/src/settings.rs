@@ -121,6 +121,14 @@ impl Secret {
         Self(bytes.into().into_boxed_slice())
     }
 
+    /// What a secret has at least that nobody can guess.
+    pub const LONG_ENOUGH: usize = 24;
+
+    /// Says whether it is too long to be guessed.
+    pub fn is_long_enough(&self) -> bool {
+        self.0.len() >= Self::LONG_ENOUGH
+    }
+
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -18,6 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LONG_TIMEOUT: Duration = Duration::from_secs(40);
 /// The gateway's largest page has 4 MiB of records, which base64 and headers may double.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// The variable of the environment that holds an API key or a token.
+const API_KEY: &str = "TIDEGATE_API_KEY";
 /// What a path cannot hold.
 const PATH: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -90,7 +93,7 @@ impl Server {
         }
         Ok(Client {
             base,
-            http: http_client()?,
+            http: client_with(api_key()?)?,
             option: "--url",
         })
     }
@@ -101,8 +104,30 @@ impl Server {
 /// # Errors
 /// The system gives no randomness or the like.
 pub(crate) fn http_client() -> Result<reqwest::Client, Failure> {
+    client_with(None)
+}
+
+/// Makes a client that shows this credential with every request.
+fn client_with(credential: Option<HeaderValue>) -> Result<reqwest::Client, Failure> {
+    let shown = credential.map(|credential| (AUTHORIZATION, credential));
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
+    let client = client.default_headers(shown.into_iter().collect());
     Ok(client.build().context("the HTTP client cannot be made")?)
+}
+
+/// Returns the credential of the environment: no flag has it, since others see a process's flags.
+fn api_key() -> Result<Option<HeaderValue>, Failure> {
+    let Some(key) = std::env::var_os(API_KEY).filter(|key| !key.is_empty()) else {
+        return Ok(None);
+    };
+    let shown = key.to_str().map(|key| format!("Bearer {}", key.trim()));
+    let value = shown.and_then(|shown| HeaderValue::try_from(shown).ok());
+    let Some(mut value) = value else {
+        let message = format!("`{API_KEY}` holds neither an API key nor a token");
+        return Err(Failure::new(Exit::Usage, message));
+    };
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 /// Writes a path.
@@ -156,6 +181,15 @@ impl Client {
     /// `NotFound`, `Credentials`, `Refused`, `Unreachable`, `Failed`.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         let request = self.http.request(Method::GET, self.at(path)?);
+        self.answer(request, Asked::ForData).await
+    }
+
+    /// Ends what stands at a path, and returns what is left of it.
+    ///
+    /// # Errors
+    /// Those of [`Client::get`].
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        let request = self.http.request(Method::DELETE, self.at(path)?);
         self.answer(request, Asked::ForData).await
     }
 
@@ -263,6 +297,9 @@ impl Client {
         }
         let base = self.base.as_str().trim_end_matches('/');
         let mut hint = format!("see {base}{}", text("docs"));
+        if status == StatusCode::UNAUTHORIZED {
+            hint = format!("set `{API_KEY}` to an API key or a token; {hint}");
+        }
         if let Some(entry) = problem["quarantine"].as_str() {
             hint.push_str(&format!("; the event is kept at {base}{entry}"));
         }

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod event;
 pub(crate) mod failure;
+mod key;
 mod log;
 mod registry;
 mod schema;
@@ -78,6 +79,9 @@ enum Command {
     /// Topics of the log.
     #[command(subcommand)]
     Topic(topic::Topic),
+    /// API keys of a gateway.
+    #[command(subcommand)]
+    Key(key::Key),
     /// The log's files.
     #[command(subcommand)]
     Log(log::Log),
@@ -155,6 +159,7 @@ impl Cli {
             Command::Schema(schema) => block_on(schema.run(ui)),
             Command::Event(event) => block_on(event.run(ui)),
             Command::Topic(topic) => block_on(topic.run(ui)),
+            Command::Key(key) => block_on(key.run(ui)),
             Command::Log(log) => log.run(ui),
             Command::Doctor(doctor) => doctor.run(ui),
         }

@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) contracts: Option<PathBuf>,
     pub(crate) ingress: Ingress,
     pub(crate) github_secret: Option<SecretReference>,
+    pub(crate) identity: Identity,
     pub(crate) registry: Registry,
     pub(crate) kafka: Kafka,
     pub(crate) operations: Operations,
@@ -42,6 +43,14 @@ pub(crate) struct Ingress {
     pub(crate) max_batch_bytes: usize,
     pub(crate) max_batch_events: usize,
     pub(crate) max_inflight_bytes: usize,
+}
+
+/// Who calls.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) required: bool,
+    pub(crate) first_key: Option<SecretReference>,
+    pub(crate) issuer: Option<tidegate_gateway::Issuer>,
 }
 
 /// The schema registry.

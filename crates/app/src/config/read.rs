@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use tidegate_contract::Diagnostic;
 use tidegate_contract::units::{ByteSize, Duration};
+use tidegate_gateway::Issuer;
 
 use super::layers::{KAFKA, Written};
-use super::{Config, Ingress, Kafka, KafkaSetting, Log, Operations, Registry};
+use super::{Config, Identity, Ingress, Kafka, KafkaSetting, Log, Operations, Registry};
 
 /// The write-ahead log begins with so many segments.
 const FIRST_SEGMENTS: u64 = 2;
@@ -48,6 +49,7 @@ impl Reader {
         let contracts = self.optional("contracts");
         let github_secret = self.optional("sources.github.secret");
         let ingress = self.ingress();
+        let identity = self.identity();
         let registry = self.value("registry.listen");
         let kafka = self.value("kafka.listen");
         let operations = self.value("operations.listen");
@@ -57,6 +59,7 @@ impl Reader {
             contracts: contracts?,
             ingress: ingress?,
             github_secret: github_secret?,
+            identity: identity?,
             registry: Registry { listen: registry? },
             kafka: Kafka {
                 listen: kafka?,
@@ -98,6 +101,42 @@ impl Reader {
             self.refuse("ingress.max_inflight", message.to_owned());
         }
         Some(ingress)
+    }
+
+    fn identity(&mut self) -> Option<Identity> {
+        let required = self.value("identity.required");
+        let first_key = self.optional("identity.first_key");
+        let issuer: Option<Option<String>> = self.optional("identity.oidc.issuer");
+        let audience = self.value("identity.oidc.audience");
+        let keys_url: Option<Option<String>> = self.optional("identity.oidc.keys_url");
+        let tenant_claim = self.optional("identity.oidc.tenant_claim");
+        let roles_claim = self.value("identity.oidc.roles_claim");
+        let issuer = match (issuer?, keys_url?) {
+            (None, None) => None,
+            (Some(issuer), Some(keys_url)) => Some(Issuer {
+                name: "oidc".to_owned(),
+                issuer,
+                audience: audience?,
+                keys_url,
+                tenant_claim: tenant_claim?,
+                roles_claim: roles_claim?,
+            }),
+            (Some(_), None) => {
+                let message = "`identity.oidc.issuer` needs `keys_url` beside it";
+                self.refuse("identity.oidc.issuer", message.to_owned());
+                None
+            }
+            (None, Some(_)) => {
+                let message = "`identity.oidc.keys_url` needs `issuer` beside it";
+                self.refuse("identity.oidc.keys_url", message.to_owned());
+                None
+            }
+        };
+        Some(Identity {
+            required: required?,
+            first_key: first_key?,
+            issuer,
+        })
     }
 
     fn log(&mut self) -> Option<Log> {
@@ -194,7 +233,7 @@ impl Reader {
 
     fn refuse(&mut self, key: &str, message: String) {
         let mut problem = self.values[key].place.error(message, None);
-        if key.ends_with(".secret") {
+        if key.ends_with(".secret") || key.ends_with(".first_key") {
             // The line may hold the secret itself.
             problem.snippet = None;
         }

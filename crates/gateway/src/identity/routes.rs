@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode};
@@ -106,10 +106,7 @@ struct Rotation {
     overlap: Option<String>,
 }
 
-async fn get_keys(
-    State(gateway): State<Arc<Gateway>>,
-    headers: HeaderMap,
-) -> Response<axum::body::Body> {
+async fn get_keys(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let keys = gateway.identity.keys.now();
     let views: Vec<_> = keys
@@ -123,18 +120,27 @@ async fn get_key(
     State(gateway): State<Arc<Gateway>>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-) -> Response<axum::body::Body> {
+) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
-    let keys = gateway.identity.keys.now();
-    let found =
-        parameter(id).and_then(|Path(id)| find(&keys, &id).map(|key| key.record.id.clone()));
-    match found {
-        Ok(id) => {
-            let key = keys.get(&id).expect("it was found above");
-            json(&context, Ok(KeyView::of_key(key, context.received_ms)))
-        }
+    match parameter(id) {
+        Ok(Path(id)) => show(&gateway, &context, &id, None),
         Err(problem) => context.problem(problem),
     }
+}
+
+/// Answers with a key as it stands now, and with its new secret if there is one.
+fn show(
+    gateway: &Gateway,
+    context: &Context<'_>,
+    id: &str,
+    secret: Option<&NewSecret>,
+) -> Response<Body> {
+    let keys = gateway.identity.keys.now();
+    let view = find(&keys, id).map(|key| KeyView {
+        key: secret.map(|secret| secret.text.as_str()),
+        ..KeyView::of_key(key, context.received_ms)
+    });
+    json(context, view)
 }
 
 async fn post_key(
@@ -142,7 +148,7 @@ async fn post_key(
     caller: Admitted,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Response<axum::body::Body> {
+) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let made = async {
         let new: NewKey = read(body)?;
@@ -177,7 +183,7 @@ async fn post_rotate(
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Response<axum::body::Body> {
+) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let rotated = async {
         let Path(id) = parameter(id)?;
@@ -204,17 +210,7 @@ async fn post_rotate(
         Ok((id, secret))
     };
     match rotated.await {
-        Ok((id, secret)) => {
-            let keys = gateway.identity.keys.now();
-            let Some(key) = keys.get(&id) else {
-                return context.problem(no_key());
-            };
-            let view = KeyView {
-                key: Some(&secret.text),
-                ..KeyView::of_key(key, context.received_ms)
-            };
-            json(&context, Ok(view))
-        }
+        Ok((id, secret)) => show(&gateway, &context, &id, Some(&secret)),
         Err(problem) => context.problem(problem),
     }
 }
@@ -223,7 +219,7 @@ async fn delete_key(
     State(gateway): State<Arc<Gateway>>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-) -> Response<axum::body::Body> {
+) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let revoked = async {
         let Path(id) = parameter(id)?;
@@ -238,10 +234,11 @@ async fn delete_key(
                 .record()
             }))
         };
-        within(&gateway, &context, gateway.identity.keys.change(decide)).await?
+        within(&gateway, &context, gateway.identity.keys.change(decide)).await??;
+        Ok(id)
     };
     match revoked.await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Ok(id) => show(&gateway, &context, &id, None),
         Err(problem) => context.problem(problem),
     }
 }

@@ -21,9 +21,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::claim::{self, Identity};
 use super::lane::Lane;
-use super::quarantine;
 use super::receipt::{self, Receipt};
 use super::record::{self, HeaderList};
+use super::{quarantine, quota};
 use crate::Gateway;
 use crate::clock::rfc3339;
 use crate::identity::Caller;
@@ -146,6 +146,10 @@ impl Gateway {
         if let Err(problem) = may_send(&context.caller, &lane.contract) {
             return Plan::Done(Err(problem));
         }
+        if let Err(problem) = take_quota(context, &lane, &submission) {
+            let why = Why::Quota(problem);
+            return Plan::Refuse(Box::new(refuse(context, &lane, submission, why)));
+        }
         let made = match submission.plain {
             true => make_data(&lane, &mut submission),
             false => Ok(()),
@@ -163,7 +167,8 @@ impl Gateway {
                 Err(problem) => Plan::Done(Err(problem.about(&lane.contract.name))),
             },
             Err(violation) => {
-                Plan::Refuse(Box::new(refuse(context, &lane, submission, &violation)))
+                let why = Why::Contract(&violation);
+                Plan::Refuse(Box::new(refuse(context, &lane, submission, why)))
             }
         }
     }
@@ -499,18 +504,52 @@ fn reused(draft: &Draft) -> Problem {
     Problem::new(Kind::IdempotencyKeyReused, detail).about(&draft.lane.contract.name)
 }
 
+/// Why an event is refused.
+enum Why<'v> {
+    Contract(&'v Violation),
+    Quota(Problem),
+}
+
+/// Counts an event against the quotas of its contract.
+fn take_quota(context: &Context<'_>, lane: &Lane, submission: &Submission) -> Result<(), Problem> {
+    let bytes = submission.sent().map_or(0, <[u8]>::len);
+    let told = quota::take(&lane.quotas, &context.caller, bytes, context.received_ms);
+    let Some(told) = told else {
+        return Ok(());
+    };
+    let refused = (!told.violated.is_empty()).then(|| {
+        let detail = format!(
+            "quota `{}` of contract `{}` is exhausted",
+            told.violated.join("`, `"),
+            lane.contract.name
+        );
+        Problem::new(Kind::QuotaExceeded, detail)
+            .with_violated_policies(told.violated.clone())
+            .with_retry_after(told.retry_after(&context.request_id))
+            .about(&lane.contract.name)
+    });
+    context.tell(told);
+    refused.map_or(Ok(()), Err)
+}
+
 fn refuse(
     context: &Context<'_>,
     lane: &Arc<Lane>,
     mut submission: Submission,
-    violation: &Violation,
+    why: Why<'_>,
 ) -> Refusal {
     if submission.event.id.is_empty() {
         submission.event.id = id_in_data(lane, &submission.event)
             .or_else(|| submission.key.clone())
             .unwrap_or_default();
     }
-    let problem = problem_of(lane, &submission.event, violation);
+    let (problem, violation) = match why {
+        Why::Contract(violation) => (
+            problem_of(lane, &submission.event, violation),
+            Some(violation),
+        ),
+        Why::Quota(problem) => (problem, None),
+    };
     let fingerprint = claim::fingerprint(&submission.event.event_type, submission.sent());
     let Submission { event, key, .. } = &submission;
     let identity = match key {
@@ -547,8 +586,9 @@ fn refuse(
             lane.window,
         )
     });
-    let keep = (violation.on_invalid == OnInvalid::Quarantine)
-        .then(|| quarantine::keep(context, lane, submission, violation, kept_claim));
+    let violation = violation.filter(|violation| violation.on_invalid == OnInvalid::Quarantine);
+    let keep = violation
+        .map(|violation| quarantine::keep(context, lane, submission, violation, kept_claim));
     Refusal {
         lane: Arc::clone(lane),
         problem,

@@ -16,6 +16,7 @@ use tidegate_event_log::{TopicConfig, TopicSpec};
 
 use super::deprecation::{self, Told};
 use super::port::RecordRules;
+use super::quota::{LaneQuota, Quotas};
 use super::record::{self, HeaderList};
 use crate::metrics::{LaneCounters, Metrics};
 use crate::registry::Registered;
@@ -35,6 +36,8 @@ pub(crate) struct Lane {
     pub(crate) topic: Arc<str>,
     pub(crate) version: Bytes,
     pub(crate) event_type: Bytes,
+    /// How much may be sent.
+    pub(crate) quotas: Box<[LaneQuota]>,
     /// What senders are told of its end.
     pub(crate) told: Told,
     /// The id of the schema as records carry it, if they do.
@@ -98,6 +101,7 @@ impl Lane {
         metrics: &Metrics,
         registry: &Arc<Store>,
         registered: Option<&Registered>,
+        quotas: &Quotas,
         partitions: i32,
     ) -> Self {
         let (store, own) = (Arc::clone(registry), Arc::clone(contract));
@@ -119,6 +123,7 @@ impl Lane {
             name: Bytes::from(contract.name.clone()),
             version: Bytes::from(contract.version.to_string()),
             event_type: Bytes::from(contract.event.event_type.clone()),
+            quotas: quotas.of(contract),
             told: deprecation::told(contract),
             partitions: partitions.max(1),
             topic: contract.topic.name.as_str().into(),
@@ -185,12 +190,13 @@ impl Lanes {
         metrics: &Metrics,
         registry: &Arc<Store>,
         schemas: &Schemas,
+        quotas: &Quotas,
     ) -> Self {
         let mut lanes = Self::default();
         for contract in contracts {
             let partitions = partitions.get(&contract.topic.name).copied().unwrap_or(1);
             let registered = schemas.get(&contract.name);
-            let lane = Lane::new(contract, metrics, registry, registered, partitions);
+            let lane = Lane::new(contract, metrics, registry, registered, quotas, partitions);
             let lane = Arc::new(lane);
             if let Some(rules) = &lane.rules {
                 let topic = Arc::clone(&lane.topic);

@@ -14,6 +14,7 @@ pub(crate) mod lane;
 mod original;
 pub(crate) mod port;
 pub(crate) mod quarantine;
+pub(crate) mod quota;
 pub(crate) mod receipt;
 pub(crate) mod record;
 pub(crate) mod routes;

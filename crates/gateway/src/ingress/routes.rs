@@ -324,6 +324,7 @@ fn answer(
         headers.insert(LOCATION, location);
     }
     insert_request_id(headers, context);
+    context.write_told(headers);
     tell_of_end(gateway, &receipt, headers);
     if receipt.duplicate {
         headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
@@ -412,6 +413,7 @@ fn batch_answer(
         headers.insert("retry-after", HeaderValue::from_static("1"));
     }
     insert_request_id(headers, context);
+    context.write_told(headers);
     let mut receipts = results.iter().filter_map(|result| result.as_ref().ok());
     if let Some(first) = receipts.next()
         && receipts.all(|receipt| receipt.contract == first.contract)

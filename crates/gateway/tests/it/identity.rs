@@ -156,7 +156,7 @@ async fn a_key_is_made_used_rotated_and_revoked() {
     assert!(shown.json.get("key").is_none(), "{}", shown.text);
 
     let revoked = gateway.call_as(FIRST_KEY, "DELETE", &path, None).await;
-    assert_eq!(revoked.status, 204);
+    assert_eq!(revoked.json["state"], "revoked", "{}", revoked.text);
     gateway
         .send(&new, "orders", "1")
         .await

@@ -17,6 +17,7 @@ mod faults;
 mod harness;
 mod identity;
 mod quarantine;
+mod quotas;
 mod reads;
 mod registry;
 mod repeats;
