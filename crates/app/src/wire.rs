@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::cli::failure::{Exit, Failure};
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, SecretReference};
 
 /// The parts, running.
 pub(crate) struct Running {
@@ -280,13 +280,17 @@ fn gateway_settings(config: &Config) -> Result<tidegate_gateway::Settings, Failu
         first_key: first_key.transpose().context("the first key")?,
         issuers: identity.issuer.iter().cloned().collect(),
     };
-    if let Some(reference) = &config.github_secret {
-        let secret = reference
-            .resolve()
-            .context("the secret of source `github`")?;
-        settings
-            .sources
-            .insert("github".to_owned(), Source::Github { secret });
+    for source in &config.sources {
+        let name = || format!("the secret of source `{}`", source.name);
+        let secrets: anyhow::Result<Vec<_>> = source
+            .secrets
+            .iter()
+            .map(SecretReference::resolve)
+            .collect();
+        let secrets = secrets.with_context(name)?;
+        let made = Source::new(source.provider.clone(), secrets, source.tolerance);
+        let made = made.with_context(name)?;
+        settings.sources.insert(source.name.clone(), made);
     }
     Ok(settings)
 }

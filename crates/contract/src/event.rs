@@ -167,7 +167,7 @@ pub fn is_json(media_type: &str) -> bool {
 }
 
 /// Reads an RFC 3339 timestamp as milliseconds since 1970; finer digits are cut.
-pub(crate) fn timestamp_ms(text: &str) -> Option<i64> {
+pub fn timestamp_ms(text: &str) -> Option<i64> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }

@@ -44,4 +44,6 @@ pub use contracts::ContractSource;
 pub use gateway::{Gateway, Parts, StartError};
 pub use http::{serve_http, serve_ops, serve_registry};
 pub use ingress::port::RecordRules;
-pub use settings::{Identity, Issuer, Secret, Settings, Source};
+pub use settings::{
+    Algorithm, Encoding, HmacScheme, Identity, Issuer, Provider, Secret, Settings, Source, SourceError,
+};

@@ -65,6 +65,11 @@ impl Default for Settings {
                 "x-github-delivery",
                 "x-github-event",
                 "x-github-hook-id",
+                "x-shopify-event-id",
+                "x-shopify-topic",
+                "x-shopify-webhook-id",
+                "x-slack-retry-num",
+                "webhook-id",
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -101,14 +106,104 @@ pub struct Issuer {
     pub roles_claim: String,
 }
 
-/// A provider whose webhooks are taken in, and how its requests are known to be its own.
+/// A name of `/v1/sources/{source}`: who sends there, and how its requests are known to be its own.
 #[derive(Clone, Debug)]
-pub enum Source {
-    /// GitHub: `X-Hub-Signature-256` with this secret.
-    Github {
-        /// The secret given to GitHub when the webhook was made.
-        secret: Secret,
-    },
+pub struct Source {
+    pub(crate) provider: Provider,
+    /// Any of them verifies, so that a new one is known before the old one ends.
+    pub(crate) secrets: Vec<Secret>,
+    /// How far a signed time may be from the gateway's, either way.
+    pub(crate) tolerance: Duration,
+}
+
+impl Source {
+    /// Puts a source together.
+    ///
+    /// # Errors
+    /// It has no secret, or one that cannot be the provider's.
+    pub fn new(
+        provider: Provider,
+        secrets: Vec<Secret>,
+        tolerance: Duration,
+    ) -> Result<Self, SourceError> {
+        if secrets.is_empty() {
+            return Err(SourceError::NoSecret);
+        }
+        let fits = |secret| crate::ingress::source::is_secret_of(&provider, secret);
+        if !secrets.iter().all(fits) {
+            return Err(SourceError::NoSuchSecret);
+        }
+        Ok(Self {
+            provider,
+            secrets,
+            tolerance,
+        })
+    }
+}
+
+/// Why a source cannot be one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SourceError {
+    /// Nothing could be verified.
+    #[error("there is no secret")]
+    NoSecret,
+    /// Standard Webhooks have base64 behind `whsec_` or `whpk_`.
+    #[error("a secret is not one of this provider's, such as `whsec_` or `whpk_` and base64")]
+    NoSuchSecret,
+}
+
+/// The scheme by which a provider signs.
+#[derive(Clone, Debug)]
+pub enum Provider {
+    /// `X-Hub-Signature-256`.
+    Github,
+    /// `Stripe-Signature`.
+    Stripe,
+    /// `X-Shopify-Hmac-Sha256`.
+    Shopify,
+    /// `X-Slack-Signature`.
+    Slack,
+    /// Standard Webhooks: `webhook-signature`.
+    Standard,
+    /// Any other HMAC of the body.
+    Hmac(HmacScheme),
+}
+
+/// How a sender without a scheme of its own signs.
+#[derive(Clone, Debug)]
+pub struct HmacScheme {
+    /// The header with the signature.
+    pub header: String,
+    /// The digest.
+    pub algorithm: Algorithm,
+    /// How the digest is written.
+    pub encoding: Encoding,
+    /// What stands before it.
+    pub prefix: String,
+    /// The header with Unix seconds that are signed before the body, as `time.body`.
+    pub timestamp: Option<String>,
+    /// The header with the event's id.
+    pub id: Option<String>,
+    /// The header with the last part of the event's type.
+    pub event_type: Option<String>,
+}
+
+/// A digest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Algorithm {
+    /// HMAC-SHA256.
+    Sha256,
+    /// HMAC-SHA512.
+    Sha512,
+}
+
+/// How bytes are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Encoding {
+    /// Two digits a byte, of either case.
+    Hex,
+    /// The standard alphabet, with padding.
+    Base64,
 }
 
 /// Bytes that no log and no error shows.

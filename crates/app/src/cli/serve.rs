@@ -75,7 +75,7 @@ pub(crate) struct Settings {
     /// One of Kafka's own settings; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     kafka_set: Vec<String>,
-    /// The secret of a provider's webhooks, such as `github=env:NAME` or `github=file:PATH`.
+    /// The secret of a source of webhooks, such as `github=env:NAME` or `stripe=env:NEW,env:OLD`.
     #[arg(long, value_name = "SOURCE=REFERENCE")]
     source_secret: Vec<String>,
 }

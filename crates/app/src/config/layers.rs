@@ -1,23 +1,27 @@
 //! Layers of settings before anybody knows what they mean: dotted keys to texts, each with its
 //! place. Only keys of the default file are taken, and Kafka's own below `kafka.settings`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 use tidegate_contract::Diagnostic;
 use tidegate_contract::load::{Level, Snippet};
 
-use super::Config;
+use super::{Config, sources};
 
 /// The declaration of all settings.
 pub(super) const DEFAULT: &str = include_str!("../tidegate.default.yaml");
 const DEFAULT_NAME: &str = "tidegate.default.yaml";
 /// Below this key stand names that the broker knows.
 pub(super) const KAFKA: &str = "kafka.settings";
+/// Below this key stand sources by names of their own, each with the same few keys.
+pub(super) const SOURCES: &str = "sources";
+/// Below these keys a line may hold a secret that was written where its reference should be.
+const HIDDEN: [&str; 3] = [SOURCES, "privacy", "identity.first_key"];
 /// What variables of the environment begin with.
 const PREFIX: &str = "TIDEGATE__";
 
@@ -143,10 +147,17 @@ impl Layers {
                 return self.problems.push(place.error(plain_message(error), None));
             }
         };
+        let mut of_sources = BTreeSet::new();
         for leaf in leaves {
-            let key_place = Place::in_file(name, text, leaf.key_at);
-            let place = Place::in_file(name, text, leaf.value_at);
-            if leaf.is_list {
+            let mut key_place = Place::in_file(name, text, leaf.key_at);
+            let mut place = Place::in_file(name, text, leaf.value_at);
+            if HIDDEN.iter().any(|group| leaf.key.starts_with(group)) {
+                (key_place.snippet, place.snippet) = (None, None);
+            }
+            if sources::key(&leaf.key).is_some_and(|key| !of_sources.insert(key)) {
+                let message = format!("`{}`: `secret` and `secrets` are one setting", leaf.key);
+                self.problems.push(key_place.error(message, None));
+            } else if leaf.is_list && !sources::is_list(&leaf.key) {
                 let message = format!("`{}` has one value, not a list", leaf.key);
                 self.problems.push(place.error(message, None));
             } else if leaf.text.is_none() && self.is_group(&leaf.key) {
@@ -204,7 +215,9 @@ impl Layers {
         let of_kafka = key
             .strip_prefix(KAFKA)
             .is_some_and(|own| own.starts_with('.'));
-        if of_kafka || self.values.contains_key(key) {
+        let own = sources::key(key);
+        let key = own.as_deref().unwrap_or(key);
+        if of_kafka || own.is_some() || self.values.contains_key(key) {
             let empty = Written {
                 text: None,
                 place: place.clone(),
@@ -218,8 +231,10 @@ impl Layers {
             )
         } else {
             let likeness = |known: &&String| (1e6 * strsim::jaro_winkler(key, known)) as u32;
-            let nearest = self.values.keys().max_by_key(likeness);
+            let of_source = sources::keys_beside(key);
+            let nearest = self.values.keys().chain(&of_source).max_by_key(likeness);
             let hint = nearest.map(|nearest| format!("the nearest known one is `{nearest}`"));
+            let hint = sources::name_hint(key).or(hint);
             place.error(format!("unknown setting `{key}`"), hint)
         };
         self.problems.push(problem);
@@ -228,7 +243,7 @@ impl Layers {
 
     fn is_group(&self, key: &str) -> bool {
         let group = format!("{key}.");
-        key == KAFKA || self.values.keys().any(|known| known.starts_with(&group))
+        [KAFKA, SOURCES].contains(&key) || self.values.keys().any(|known| known.starts_with(&group))
     }
 
     /// Makes the settings of it.
@@ -273,6 +288,7 @@ fn collect(prefix: &str, tree: &Tree, leaves: &mut Vec<Leaf>) {
         }
         let text = match &node.value {
             Tree::Scalar(text) => Some(text.clone()),
+            Tree::List(items) => Some(items.join(", ")),
             _ => None,
         };
         leaves.push(Leaf {
@@ -280,7 +296,7 @@ fn collect(prefix: &str, tree: &Tree, leaves: &mut Vec<Leaf>) {
             key_at: name.referenced,
             value_at: node.referenced,
             text,
-            is_list: matches!(node.value, Tree::List),
+            is_list: matches!(node.value, Tree::List(_)),
         });
     }
 }
@@ -302,7 +318,8 @@ fn plain_message(error: serde_saphyr::Error) -> String {
 enum Tree {
     Null,
     Scalar(String),
-    List,
+    /// Of scalars; anything else in it is nobody's.
+    List(Vec<String>),
     Map(Vec<(Spanned<String>, Spanned<Tree>)>),
 }
 
@@ -346,8 +363,14 @@ impl<'de> Visitor<'de> for AnyTree {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Tree::List)
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(match item {
+                Tree::Scalar(text) => text,
+                _ => String::new(),
+            });
+        }
+        Ok(Tree::List(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {

@@ -6,6 +6,7 @@
 
 mod layers;
 mod read;
+mod sources;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub(crate) use self::layers::Layers;
 #[cfg(test)]
 pub(crate) use self::read::LEAST_SEGMENT_BYTES;
+pub(crate) use self::sources::Source;
 
 /// The settings, checked.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub(crate) struct Config {
     pub(crate) data: Option<PathBuf>,
     pub(crate) contracts: Option<PathBuf>,
     pub(crate) ingress: Ingress,
-    pub(crate) github_secret: Option<SecretReference>,
+    pub(crate) sources: Vec<Source>,
     pub(crate) identity: Identity,
     pub(crate) registry: Registry,
     pub(crate) kafka: Kafka,

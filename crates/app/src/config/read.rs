@@ -9,7 +9,9 @@ use tidegate_contract::units::{ByteSize, Duration};
 use tidegate_gateway::Issuer;
 
 use super::layers::{KAFKA, Written};
-use super::{Config, Identity, Ingress, Kafka, KafkaSetting, Log, Operations, Registry};
+use super::{
+    Config, Identity, Ingress, Kafka, KafkaSetting, Log, Operations, Registry, Source, sources,
+};
 
 /// The write-ahead log begins with so many segments.
 const FIRST_SEGMENTS: u64 = 2;
@@ -47,7 +49,7 @@ impl Reader {
     fn config(&mut self, kafka_settings: Vec<KafkaSetting>) -> Option<Config> {
         let data = self.optional("data");
         let contracts = self.optional("contracts");
-        let github_secret = self.optional("sources.github.secret");
+        let sources = self.sources();
         let ingress = self.ingress();
         let identity = self.identity();
         let registry = self.value("registry.listen");
@@ -58,7 +60,7 @@ impl Reader {
             data: data?,
             contracts: contracts?,
             ingress: ingress?,
-            github_secret: github_secret?,
+            sources,
             identity: identity?,
             registry: Registry { listen: registry? },
             kafka: Kafka {
@@ -70,6 +72,17 @@ impl Reader {
             },
             log: log?,
         })
+    }
+
+    fn sources(&mut self) -> Vec<Source> {
+        let mut wrong = Vec::new();
+        let sources = sources::read(&self.values, &mut |key, message| {
+            wrong.push((key.to_owned(), message));
+        });
+        for (key, message) in wrong {
+            self.refuse(&key, message);
+        }
+        sources
     }
 
     fn ingress(&mut self) -> Option<Ingress> {
@@ -232,11 +245,7 @@ impl Reader {
     }
 
     fn refuse(&mut self, key: &str, message: String) {
-        let mut problem = self.values[key].place.error(message, None);
-        if key.ends_with(".secret") || key.ends_with(".first_key") {
-            // The line may hold the secret itself.
-            problem.snippet = None;
-        }
+        let problem = self.values[key].place.error(message, None);
         self.problems.push(problem);
     }
 

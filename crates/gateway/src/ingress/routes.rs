@@ -38,7 +38,7 @@ pub(crate) fn router() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/v1/events", post(post_events))
         .route("/v1/events/{contract}", post(post_plain))
-        .route("/v1/sources/{source}", post(post_source))
+        .route("/v1/sources/{source}", post(source::routes::post_source))
         .route("/v1/receipts/{id}", get(get_receipt))
         .route("/v1/receipts/{id}/request", get(get_request))
         .route("/v1/quarantine", get(get_quarantine))
@@ -218,52 +218,7 @@ async fn accept_plain(
     accept_one(gateway, context, submission).await
 }
 
-async fn post_source(
-    State(gateway): State<Arc<Gateway>>,
-    source: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Response<Body> {
-    post_one(&gateway, request, async |context, body| {
-        accept_source(&gateway, context, source, body).await
-    })
-    .await
-}
-
-async fn accept_source(
-    gateway: &Gateway,
-    context: &mut Context<'_>,
-    source: Result<Path<String>, PathRejection>,
-    body: Body,
-) -> Result<Receipt, Problem> {
-    let headers = context.headers;
-    let Path(name) = parameter(source)?;
-    let settings = gateway.settings.sources.get(&name).ok_or_else(|| {
-        Problem::new(Kind::NotFound, "no source of this name is configured").about(&name)
-    })?;
-    let limit = event_limit(gateway, source::event_type(settings, headers).as_deref());
-    let (bytes, _held) = body::read(gateway, headers, body, limit).await?;
-    context.body_arrived(gateway);
-    source::verify(settings, headers, &bytes).map_err(|problem| problem.about(&name))?;
-    context.caller = Arc::new(Caller::provider(&name));
-    json_only(headers)?;
-    let event = source::event(settings, headers, bytes.clone())?;
-    let original = Original {
-        bytes,
-        content_type: content_type(headers),
-    };
-    let source_door = Some(name);
-    let submission = Submission {
-        lane: None,
-        event,
-        key: None,
-        original,
-        source_door,
-        plain: false,
-    };
-    accept_one(gateway, context, submission).await
-}
-
-async fn accept_one(
+pub(super) async fn accept_one(
     gateway: &Gateway,
     context: &Context<'_>,
     submission: Submission,
@@ -273,7 +228,7 @@ async fn accept_one(
 }
 
 /// Returns the limit of an event whose type is known before its body.
-fn event_limit(gateway: &Gateway, event_type: Option<&str>) -> usize {
+pub(super) fn event_limit(gateway: &Gateway, event_type: Option<&str>) -> usize {
     event_type
         .and_then(|event_type| {
             gateway
@@ -284,12 +239,12 @@ fn event_limit(gateway: &Gateway, event_type: Option<&str>) -> usize {
         .unwrap_or(gateway.settings.max_event_bytes)
 }
 
-fn content_type(headers: &HeaderMap) -> Option<String> {
+pub(super) fn content_type(headers: &HeaderMap) -> Option<String> {
     headers.get(CONTENT_TYPE)?.to_str().ok().map(str::to_owned)
 }
 
 /// Refuses anything but a JSON document that is no envelope.
-fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
     let media_type = cloudevent::content_type(headers)?.unwrap_or_default();
     if !is_json(media_type) {
         return Err(cloudevent::unsupported(
@@ -306,7 +261,7 @@ fn json_only(headers: &HeaderMap) -> Result<(), Problem> {
     cloudevent::utf_8_only(media_type)
 }
 
-fn answer(
+pub(super) fn answer(
     gateway: &Gateway,
     context: &Context<'_>,
     result: Result<Receipt, Problem>,
@@ -340,7 +295,7 @@ fn tell_of_end(gateway: &Gateway, receipt: &Receipt, headers: &mut HeaderMap) {
     }
 }
 
-fn insert_request_id(headers: &mut HeaderMap, context: &Context<'_>) {
+pub(super) fn insert_request_id(headers: &mut HeaderMap, context: &Context<'_>) {
     if let Ok(id) = HeaderValue::from_str(&context.request_id) {
         headers.insert("x-request-id", id);
     }

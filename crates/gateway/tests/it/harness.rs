@@ -10,8 +10,8 @@ use serde_json::Value;
 use tidegate_contract::Contracts;
 use tidegate_event_log::{Log as _, MemoryLog, StoredRecord};
 use tidegate_gateway::{
-    Clock, ContractSource, Gateway, Parts, RandomIds, Secret, Settings, Source, serve_http,
-    serve_ops, serve_registry,
+    Clock, ContractSource, Gateway, Parts, Provider, RandomIds, Secret, Settings, Source,
+    serve_http, serve_ops, serve_registry,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -180,6 +180,18 @@ pub(crate) async fn start_again_from_log(log: Arc<FaultyLog>, clock: Arc<HandClo
     start_from(log, clock, settings, ContractSource::Log).await
 }
 
+/// Starts a gateway with these contracts in force.
+pub(crate) async fn start_under(contracts: Contracts, settings: Settings) -> Running {
+    let (log, clock) = fresh_log();
+    start_from(log, clock, settings, ContractSource::Folder(contracts)).await
+}
+
+/// Makes a source whose requests may be five minutes old.
+pub(crate) fn source_of(provider: Provider, secrets: &[&str]) -> Source {
+    let secrets = secrets.iter().map(|secret| Secret::new(*secret)).collect();
+    Source::new(provider, secrets, Duration::from_secs(300)).unwrap()
+}
+
 fn fresh_log() -> (Arc<FaultyLog>, Arc<HandClock>) {
     let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
     let log_clock = Arc::clone(&clock);
@@ -209,10 +221,9 @@ pub(crate) async fn start_from(
     mut settings: Settings,
     source: ContractSource,
 ) -> Running {
-    let secret = Secret::new(SECRET);
     settings
         .sources
-        .insert("github".to_owned(), Source::Github { secret });
+        .insert("github".to_owned(), source_of(Provider::Github, &[SECRET]));
     let gateway = Gateway::start(Parts {
         log: log.clone(),
         contracts: source,
