@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::event::{Event, timestamp_ms};
+use crate::event_type;
 use crate::field_map::Unmade;
 use crate::model::{
     EventContract, MissingKey, MissingTime, OnFailure, OnInvalid, Ordering, RequestRules,
@@ -367,7 +368,7 @@ impl EventContract {
     }
 
     fn check_attributes(&self, event: &Event, reasons: &mut Reasons) {
-        if event.event_type != self.event.event_type {
+        if !event_type::covers(&self.event.event_type, &event.event_type) {
             let detail = format!("must be `{}`", self.event.event_type);
             reasons.push(Reason::new("#/type", detail, "event.type"));
         }

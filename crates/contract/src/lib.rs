@@ -12,6 +12,7 @@ pub mod date;
 pub mod diff;
 pub mod draft;
 pub mod event;
+pub mod event_type;
 pub mod exchange;
 pub mod explain;
 pub mod expression;

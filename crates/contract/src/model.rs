@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::date::Date;
+use crate::event_type::ByType;
 use crate::explain::Explained;
 use crate::expression::Expression;
 use crate::field_map::FieldMap;
@@ -393,7 +394,8 @@ pub struct Allowance {
 /// The CloudEvents attributes of a contract.
 #[derive(Debug)]
 pub struct EventRules {
-    /// The `type` attribute; unique in its set.
+    /// The `type` attribute, or a family of them with `*` at its end ([`crate::event_type`]); unique in
+    /// its set.
     pub event_type: String,
     /// The `source` attribute.
     pub source: SourceRule,
@@ -732,7 +734,7 @@ pub struct Approves {
 pub struct Contracts {
     contracts: Vec<Arc<EventContract>>,
     by_name: HashMap<String, Arc<EventContract>>,
-    by_type: HashMap<String, Arc<EventContract>>,
+    by_type: ByType<Arc<EventContract>>,
     readers: BTreeMap<String, Arc<Reader>>,
     teams: BTreeMap<String, Arc<Team>>,
 }
@@ -745,13 +747,12 @@ impl Contracts {
         teams: Vec<Arc<Team>>,
     ) -> Self {
         contracts.sort_by(|a, b| a.name.cmp(&b.name));
-        let by = |key: fn(&EventContract) -> &String| {
-            contracts
-                .iter()
-                .map(|c| (key(c).clone(), Arc::clone(c)))
-                .collect()
-        };
-        let (by_name, by_type) = (by(|c| &c.name), by(|c| &c.event.event_type));
+        let by_name = contracts.iter().map(|c| (c.name.clone(), Arc::clone(c)));
+        let by_name = by_name.collect();
+        let by_type = contracts
+            .iter()
+            .map(|c| (c.event.event_type.clone(), Arc::clone(c)));
+        let by_type = by_type.collect();
         Self {
             contracts,
             by_name,
@@ -767,7 +768,7 @@ impl Contracts {
     pub fn over(&self, below: &Self) -> Self {
         let stays = |old: &&Arc<EventContract>| {
             self.by_name(&old.name).is_none()
-                && self.by_type(&old.event.event_type).is_none()
+                && self.with_type(&old.event.event_type).is_none()
                 && !self.iter().any(|new| new.topic.name == old.topic.name)
         };
         let contracts = below.iter().filter(stays).chain(self.iter());
@@ -814,7 +815,12 @@ impl Contracts {
 
     /// Returns the contract that governs events of this CloudEvents `type`.
     pub fn by_type(&self, event_type: &str) -> Option<&Arc<EventContract>> {
-        self.by_type.get(event_type)
+        self.by_type.find(event_type)
+    }
+
+    /// Returns the contract whose `event.type` is written like this, a family's too.
+    pub fn with_type(&self, rule: &str) -> Option<&Arc<EventContract>> {
+        self.by_type.of_rule(rule)
     }
 
     /// Visits the contracts by name.

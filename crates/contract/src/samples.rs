@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::event::Event;
+use crate::event_type;
 use crate::exchange::pact::{Interaction, Mismatch};
 use crate::model::EventContract;
 use crate::path::Path;
@@ -165,7 +166,7 @@ impl<'a> Trial<'a> {
         let event = &self.contract.event;
         Event {
             source: event.source.for_plain_body().to_owned(),
-            event_type: event.event_type.clone(),
+            event_type: event_type::example(&event.event_type),
             time: event
                 .time
                 .from

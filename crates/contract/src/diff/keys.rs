@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 
 use super::rules::{self, Rule};
+use crate::event_type;
 use crate::model::{
     EventContract, MissingKey, MissingTime, OnInvalid, Ordering as KeyOrder, SchemaFormat,
 };
@@ -53,6 +54,9 @@ pub(super) fn judge(
                 "events are taken as before, or for the first time",
             ),
         },
+        "spec.event.type" if event_type::includes(&after.event.event_type, &event.event_type) => {
+            (&rules::RELAXED, "events of more types are taken")
+        }
         "spec.event.type" => (
             &rules::TYPE_CHANGED,
             "events of the earlier type are refused",

@@ -126,7 +126,7 @@ pub fn diff(old: &Contracts, new: &Contracts) -> Vec<Change> {
             continue;
         }
         let event_type = &before.event.event_type;
-        let renamed = new.by_type(event_type);
+        let renamed = new.with_type(event_type);
         match renamed.filter(|after| old.by_name(&after.name).is_none()) {
             Some(after) => {
                 let message = format!(
@@ -148,7 +148,7 @@ pub fn diff(old: &Contracts, new: &Contracts) -> Vec<Change> {
     for after in new {
         let known = old.by_name(&after.name).is_some()
             || old
-                .by_type(&after.event.event_type)
+                .with_type(&after.event.event_type)
                 .is_some_and(|before| new.by_name(&before.name).is_none());
         if !known {
             let message = format!("contract `{}` is new", after.name);

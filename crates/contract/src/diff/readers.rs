@@ -177,7 +177,7 @@ fn rank(priority: Priority) -> u8 {
 /// The contract that a reader reads is gone, or has another name.
 fn gone(reader: &Reader, before: &EventContract, new: &Contracts, changes: &mut Vec<Change>) {
     let (who, name) = (named(reader), &before.name);
-    let renamed = new.by_type(&before.event.event_type);
+    let renamed = new.with_type(&before.event.event_type);
     let (at, message) = match renamed {
         Some(after) => {
             let message = format!("{who} reads `{name}`, which is called `{}` now", after.name);

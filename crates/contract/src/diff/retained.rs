@@ -14,6 +14,7 @@ use super::rules;
 use super::{Change, EventPlace, Severity, change, same_schema};
 use crate::check::{Reason, Violation};
 use crate::event::{Event, is_json};
+use crate::event_type;
 use crate::model::{Contracts, EventContract, FieldRule, MissingTime, SourceRule};
 use crate::path::Path;
 use crate::reader::Reader;
@@ -365,7 +366,7 @@ fn violation(
     let has_own_time = time.is_some() || contract.event.time.from.is_some();
     let event = Event {
         source: source.clone(),
-        event_type: contract.event.event_type.clone(),
+        event_type: event_type::example(&contract.event.event_type),
         time,
         datacontenttype: media_type,
         data: Some(data),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::settle::{Written, item_key, settle};
 use super::{Document, File, Problem};
 use crate::date::{Date, DateError};
+use crate::event_type;
 use crate::explain::Explained;
 use crate::expression::{Expression, MESSAGE, REQUEST};
 use crate::field_map::FieldMap;
@@ -130,6 +131,7 @@ pub(super) fn event_contract(
     let request = request(written, &values, schema, &mut wrong);
     let quotas = quotas(written, &values, &mut wrong);
     let migration = migration(written, &values, &mut wrong);
+    event_type_of(&values, migration.is_some(), &mut wrong);
     let (schema, fingerprint) = match found {
         Ok(found) => found,
         Err(problem) => {
@@ -377,6 +379,27 @@ fn deprecation(
         sunset,
         successor,
     })
+}
+
+/// Says what is wrong with the type or the family of types, if it is.
+fn event_type_of(values: &Values<'_>, is_copied_to: bool, wrong: &mut Vec<Wrong>) {
+    const KEY: &str = "spec.event.type";
+    let rule: String = values.get(KEY);
+    let mut refuse = |message: String, hint: &str| {
+        let problem = Problem::new(message, Some(hint.to_owned()));
+        wrong.push((KEY.to_owned(), problem));
+    };
+    if let Some(problem) = event_type::problem(&rule) {
+        let hint = "write one type, or a family such as `com.github.*`";
+        refuse(format!("`{KEY}`, `{rule}`, {problem}"), hint);
+    } else if is_copied_to && event_type::family(&rule).is_some() {
+        let message =
+            format!("`{KEY}`, `{rule}`, is a family, and `spec.migration` needs one type");
+        refuse(
+            message,
+            "a copied event has the type of its new contract; write that one",
+        );
+    }
 }
 
 fn migration(written: &Written, values: &Values<'_>, wrong: &mut Vec<Wrong>) -> Option<Migration> {

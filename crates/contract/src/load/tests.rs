@@ -444,3 +444,33 @@ fn events_are_not_copied_in_a_circle() {
     assert_eq!(found.matches("error:").count(), 1, "{found}");
     assert_eq!(errors(&contract("b", "elsewhere")), "");
 }
+
+#[test]
+fn a_family_of_types_ends_in_an_asterisk_and_is_there_once() {
+    let with_type = |rule: &str| {
+        SMALL.replacen(
+            "  class: fact\n",
+            &format!("  class: fact\n  event: {{type: \"{rule}\"}}\n"),
+            1,
+        )
+    };
+    let family = with_type("com.shop.*");
+    let contracts = load(&[("orders.yaml", &family)]).unwrap();
+    assert!(contracts.by_type("com.shop.order").is_some());
+    assert!(contracts.by_type("com.shop").is_none());
+    let migration = "  migration: {from: other, map: {id: $.id}}\n";
+    let mut told = String::new();
+    for text in [
+        with_type("*"),
+        with_type("com.*.order"),
+        format!("{family}{migration}"),
+        format!(
+            "{family}---\n{}",
+            family.replace("order-placed", "order-other")
+        ),
+    ] {
+        told.push_str(&errors(&text));
+        told.push_str("\n\n");
+    }
+    insta::assert_snapshot!(told);
+}

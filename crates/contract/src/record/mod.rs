@@ -9,7 +9,8 @@
 //!   if their JSON form keeps the contract's schema. Without a subject nothing is taken for an id.
 //! - **key**: the record's key is the text at `key.from`; where the data has none, `key.onMissing` says
 //!   whether that is right, and the record has no key either.
-//! - **headers**: `ce_specversion`, `ce_id`, `ce_source` and `ce_type` are there, once, and the contract's.
+//! - **headers**: `ce_specversion`, `ce_id`, `ce_source` and `ce_type` are there, once, and the contract's;
+//!   of a family any type of it will do.
 //! - **size**: the data, without a schema id, has no more than `topic.maxMessage`.
 //!
 //! A record without a value is taken by compacted topics only. Without a `content-type` the data is in
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use crate::check::{Reason, Reasons, Violation};
 use crate::event::{self, is_json, timestamp_ms};
+use crate::event_type;
 use crate::model::{Enforce, EventContract, MissingTime, OnInvalid, SchemaFormat, SourceRule};
 use crate::schema::{Data, Schema, Wanted};
 use crate::schema_id::{SchemaId, VALUE_HEADER, Written};
@@ -323,7 +325,7 @@ impl EventContract {
             found.map_err(refuse).ok()
         };
         let version = text("ce_specversion", "event.specversion");
-        let event_type = text("ce_type", "event.type");
+        let found_type = text("ce_type", "event.type");
         let source = text("ce_source", "event.source");
         let id = text("ce_id", "event.id");
         let time = match (&self.event.time.from, self.event.time.on_missing) {
@@ -340,7 +342,7 @@ impl EventContract {
             let detail = format!("must be `{}`", event::SPEC_VERSION);
             refuse("ce_specversion", detail, "event.specversion");
         }
-        if event_type.is_some_and(|found| found != self.event.event_type) {
+        if found_type.is_some_and(|found| !event_type::covers(&self.event.event_type, found)) {
             let detail = format!("must be `{}`", self.event.event_type);
             refuse("ce_type", detail, "event.type");
         }

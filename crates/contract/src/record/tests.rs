@@ -369,3 +369,31 @@ fn a_contract_that_is_not_in_force_takes_nothing() {
     );
     assert_eq!(asked.get(), 0);
 }
+
+#[test]
+fn a_family_takes_any_of_its_types_and_no_other() {
+    let yaml = "apiVersion: contract/v1\nkind: EventContract\nmetadata: {name: order}\nspec:\n  \
+         class: fact\n  event: {type: com.shop.*}\n  key: {from: $.id}\n  \
+         schema: {file: order.json}\n  topic: {enforce: [headers]}\n";
+    let files = [("orders.yaml".to_owned(), yaml.to_owned())];
+    let contracts = load::sources(&files, &|_| Some(JSON.to_owned())).unwrap();
+    let contract = contracts.by_name("order").unwrap();
+    for (event_type, expected) in [
+        ("com.shop.order", true),
+        ("com.shop.", false),
+        ("com.other", false),
+    ] {
+        let mut headers = HEADERS;
+        headers[3] = (b"ce_type", Some(event_type.as_bytes()));
+        let record = Incoming {
+            key: None,
+            value: Some(b"{}"),
+            headers: &headers,
+        };
+        assert_eq!(
+            contract.check_record(&record, &resolve).is_ok(),
+            expected,
+            "{event_type}"
+        );
+    }
+}

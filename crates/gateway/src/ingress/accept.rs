@@ -78,6 +78,7 @@ struct Draft {
     lane: Arc<Lane>,
     id: Bytes,
     source: Bytes,
+    event_type: Bytes,
     /// Claimed by `Idempotency-Key`: the first event under it may have had another id.
     keyed: bool,
     append: Option<Append>,
@@ -239,7 +240,8 @@ impl Gateway {
         headers.add("ce_specversion", Bytes::from_static(b"1.0"));
         headers.add(record::CE_ID, id.clone());
         headers.add(record::CE_SOURCE, source.clone());
-        headers.add(record::CE_TYPE, lane.event_type.clone());
+        let event_type = lane.type_of(&event);
+        headers.add(record::CE_TYPE, event_type.clone());
         let origin = !record::has_origin(&event);
         headers.add_attributes(&mut event);
         headers.add_some(record::CONTENT_TYPE, event.datacontenttype);
@@ -282,6 +284,7 @@ impl Gateway {
             lane: Arc::clone(lane),
             id,
             source,
+            event_type,
             keyed: key.is_some(),
             append: Some(append),
         })
@@ -470,7 +473,7 @@ impl Draft {
             id: receipt::id(&appended.topic, appended.place, &self.id),
             event_id: self.id.clone(),
             source: self.source.clone(),
-            event_type: self.lane.event_type.clone(),
+            event_type: self.event_type.clone(),
             contract: self.lane.name.clone(),
             topic: appended.topic.clone(),
             place: appended.place,
@@ -573,6 +576,7 @@ fn refuse(
             lane: Arc::clone(lane),
             id: event.id.clone().into(),
             source: event.source.clone().into(),
+            event_type: lane.type_of(event),
             keyed: key.is_some(),
             append: None,
         },

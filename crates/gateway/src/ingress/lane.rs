@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_contract::event_type::{self, ByType};
 use tidegate_contract::model::{ENVELOPE_BYTES, SchemaIdPlace};
 use tidegate_contract::schema_id::{SchemaId, VALUE_HEADER, Written};
-use tidegate_contract::{Contracts, EventContract};
+use tidegate_contract::{Contracts, Event, EventContract};
 use tidegate_event_log::{TopicConfig, TopicSpec};
 
 use super::deprecation::{self, Told};
@@ -35,7 +36,8 @@ pub(crate) struct Lane {
     pub(crate) name: Bytes,
     pub(crate) topic: Arc<str>,
     pub(crate) version: Bytes,
-    pub(crate) event_type: Bytes,
+    /// What its events are called; nothing if they are a family.
+    event_type: Option<Bytes>,
     /// How much may be sent.
     pub(crate) quotas: Box<[LaneQuota]>,
     /// What senders are told of its end.
@@ -122,7 +124,9 @@ impl Lane {
             window: Duration::from_millis(contract.ingress.idempotency.window.as_ms()),
             name: Bytes::from(contract.name.clone()),
             version: Bytes::from(contract.version.to_string()),
-            event_type: Bytes::from(contract.event.event_type.clone()),
+            event_type: event_type::family(&contract.event.event_type)
+                .is_none()
+                .then(|| Bytes::from(contract.event.event_type.clone())),
             quotas: quotas.of(contract),
             told: deprecation::told(contract),
             partitions: partitions.max(1),
@@ -134,6 +138,12 @@ impl Lane {
 
     pub(crate) fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// Returns the type of an event of this lane, prepared if there is one only.
+    pub(crate) fn type_of(&self, event: &Event) -> Bytes {
+        let prepared = self.event_type.clone();
+        prepared.unwrap_or_else(|| Bytes::copy_from_slice(event.event_type.as_bytes()))
     }
 
     /// Picks partitions by turns, for records whose place does not matter.
@@ -174,7 +184,7 @@ pub(crate) fn topic_spec(contract: &EventContract) -> TopicSpec {
 #[derive(Default)]
 pub(crate) struct Lanes {
     by_name: HashMap<String, Arc<Lane>>,
-    by_type: HashMap<String, Arc<Lane>>,
+    by_type: ByType<Arc<Lane>>,
     /// Of topics that ask anything of Kafka clients' records.
     rules: HashMap<Arc<str>, Arc<RecordRules>>,
     /// In the order of their names.
@@ -206,11 +216,13 @@ impl Lanes {
             lanes
                 .by_name
                 .insert(contract.name.clone(), Arc::clone(&lane));
-            lanes
-                .by_type
-                .insert(contract.event.event_type.clone(), Arc::clone(&lane));
             lanes.all.push(lane);
         }
+        let by_type = lanes
+            .all
+            .iter()
+            .map(|lane| (lane.contract.event.event_type.clone(), Arc::clone(lane)));
+        lanes.by_type = by_type.collect();
         lanes
     }
 
@@ -219,7 +231,7 @@ impl Lanes {
     }
 
     pub(crate) fn by_type(&self, event_type: &str) -> Option<&Arc<Lane>> {
-        self.by_type.get(event_type)
+        self.by_type.find(event_type)
     }
 
     /// Returns what a topic asks of Kafka clients' records.

@@ -16,10 +16,12 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidegate_contract::event::{Event, is_json};
+use tidegate_contract::event_type;
 
 use super::accept::{Original, Submission};
 use super::cloudevent::{self, Mode};
 use super::key::idempotency_key;
+use super::lane::Lane;
 use super::receipt::{Receipt, ReceiptId};
 use super::{body, deprecation, original, source};
 use crate::Gateway;
@@ -195,10 +197,9 @@ async fn accept_plain(
         .await
         .map_err(about)?;
     context.body_arrived(gateway);
-    let rules = &lane.contract.event;
     let event = Event {
-        source: rules.source.for_plain_body().to_owned(),
-        event_type: rules.event_type.clone(),
+        source: lane.contract.event.source.for_plain_body().to_owned(),
+        event_type: plain_type(gateway, &lane, headers).map_err(about)?,
         datacontenttype: content_type(headers),
         data: (!bytes.is_empty()).then(|| bytes.clone()),
         ..Event::default()
@@ -225,6 +226,24 @@ pub(super) async fn accept_one(
 ) -> Result<Receipt, Problem> {
     let mut answers = gateway.accept(context, vec![Ok(submission)]).await;
     answers.pop().expect("one answer for each submission")
+}
+
+/// Finds the type of a plain body: the contract's own; of a family the one that `ce-type` names.
+fn plain_type(gateway: &Gateway, lane: &Arc<Lane>, headers: &HeaderMap) -> Result<String, Problem> {
+    let rule = &lane.contract.event.event_type;
+    if event_type::family(rule).is_none() {
+        return Ok(rule.clone());
+    }
+    let named = headers.get("ce-type").and_then(|value| value.to_str().ok());
+    let detail = match named {
+        Some(named) => match gateway.lanes().by_type(named) {
+            Some(found) if Arc::ptr_eq(found, lane) => return Ok(named.to_owned()),
+            Some(found) => format!("`ce-type` is of contract `{}`", found.contract.name),
+            None => format!("`ce-type` is not of the family `{rule}`"),
+        },
+        None => format!("the contract takes the family `{rule}`: name the type in `ce-type`"),
+    };
+    Err(Problem::new(Kind::InvalidEvent, detail))
 }
 
 /// Returns the limit of an event whose type is known before its body.

@@ -13,6 +13,7 @@ mod contracts;
 mod deadlines;
 mod deprecation;
 mod events;
+mod families;
 mod faults;
 mod harness;
 mod identity;

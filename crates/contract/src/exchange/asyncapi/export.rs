@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::home;
+use crate::event_type;
 use crate::exchange::schemas::{File, Files, media_types};
 use crate::exchange::words::{camel, object, pascal, pointer_part, text};
 use crate::exchange::{Exported, Servers, Told, ToldReader, yaml};
@@ -192,6 +193,26 @@ fn format_of(format: SchemaFormat, file: &File) -> SchemaFormat {
 }
 
 /// The attributes as they stand in the record's headers (CloudEvents Kafka binding 1.0.2 §3.2.3).
+/// Says which types there are: one, or those that begin like their family.
+fn type_of(rule: &str) -> Value {
+    match event_type::family(rule) {
+        Some(begin) => json!({ "type": "string", "pattern": format!("^{}.", escaped(begin)) }),
+        None => json!({ "const": rule }),
+    }
+}
+
+/// Writes text as a pattern for itself: ECMA-262 lets nothing else than these be escaped.
+fn escaped(text: &str) -> String {
+    let mut pattern = String::new();
+    for character in text.chars() {
+        if r"^$\.*+?()[]{}|/".contains(character) {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
 fn headers(told: &Told<'_>) -> Value {
     let event = &told.contract.event;
     let source = match &event.source {
@@ -205,7 +226,7 @@ fn headers(told: &Told<'_>) -> Value {
         "required": ["ce_specversion", "ce_type", "ce_source", "ce_id"],
         "properties": {
             "ce_specversion": { "const": "1.0" },
-            "ce_type": { "const": event.event_type },
+            "ce_type": type_of(&event.event_type),
             "ce_source": source,
             "ce_id": { "type": "string", "minLength": 1 },
             "ce_time": { "type": "string", "format": "date-time" },

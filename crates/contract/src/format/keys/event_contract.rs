@@ -239,9 +239,13 @@ static REPLAY: &[Key] = &[
 static EVENT: &[Key] = &[
     default(
         "type",
-        text(&ATTRIBUTE, 255, "printable ASCII without spaces"),
+        text(
+            &ATTRIBUTE,
+            255,
+            "printable ASCII without spaces; `*` at the end makes it a family",
+        ),
         same("{name}"),
-        "the `type` attribute; an event with this type is under this contract",
+        "the `type` attribute: events of this type are under this contract; with `com.github.*` those of a family, as far as no other contract names them closer",
         "one name for contract and type until the type must be another",
     ),
     optional(

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tidegate_contract::model::{SchemaFormat, SchemaIdPlace};
 use tidegate_contract::schema_id::Written;
-use tidegate_contract::{Contracts, Event, EventContract};
+use tidegate_contract::{Contracts, Event, EventContract, event_type};
 
 use crate::cli::client::{Client, Server, segment};
 use crate::cli::contract::exchange::read;
@@ -214,7 +214,8 @@ fn event_of(record: &Value, contract: &EventContract) -> Event {
         id: header("ce_id").unwrap_or_default(),
         source: header("ce_source")
             .unwrap_or_else(|| contract.event.source.for_plain_body().to_owned()),
-        event_type: header("ce_type").unwrap_or_else(|| contract.event.event_type.clone()),
+        event_type: header("ce_type")
+            .unwrap_or_else(|| event_type::example(&contract.event.event_type)),
         time: header("ce_time").or_else(|| record["time"].as_str().map(str::to_owned)),
         datacontenttype: header("content-type")
             .or_else(|| header("ce_datacontenttype"))
