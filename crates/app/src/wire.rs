@@ -292,6 +292,13 @@ fn gateway_settings(config: &Config) -> Result<tidegate_gateway::Settings, Failu
         let made = made.with_context(name)?;
         settings.sources.insert(source.name.clone(), made);
     }
+    settings.region.clone_from(&config.region);
+    if let Some(reference) = &config.hash_key {
+        let key = reference
+            .resolve()
+            .context("the key of `privacy.hash_key`")?;
+        settings.hash_key = Some(key);
+    }
     Ok(settings)
 }
 

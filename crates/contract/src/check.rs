@@ -21,6 +21,8 @@ use crate::tree::Tree;
 const MAX_REASONS: usize = 32;
 /// Data may hold names of any length.
 const MAX_POINTER_CHARS: usize = 256;
+/// CloudEvents extension «Data Classification».
+pub const CLASSIFICATION: &str = "dataclassification";
 /// An id is a header of the record and half of the event's identity; CloudEvents sets no limit.
 const MAX_ID_BYTES: usize = 1024;
 
@@ -201,6 +203,7 @@ impl EventContract {
             Self::check_schema(&self.schema.schema, &tree, &mut reasons);
         }
         let mut on_invalid = self.ingress.on_invalid;
+        let never_kept = self.check_rejected(&tree, &mut reasons);
         let mut warnings = Vec::new();
         // A rule is written for data of the schema's shape.
         if reasons.total() == before_schema && !self.schema.rules.is_empty() {
@@ -209,6 +212,9 @@ impl EventContract {
             if let Some(failed) = failed.filter(|_| only_rules) {
                 on_invalid = failed;
             }
+        }
+        if never_kept {
+            on_invalid = OnInvalid::Reject;
         }
         if !reasons.is_empty() {
             return Err(self.violation(reasons, id, on_invalid));
@@ -372,6 +378,14 @@ impl EventContract {
             let detail = format!("must be `{}`", self.event.event_type);
             reasons.push(Reason::new("#/type", detail, "event.type"));
         }
+        if let Some(classification) = self.classification
+            && let Some(said) = event.extension(CLASSIFICATION)
+            && said != classification.as_str()
+        {
+            let detail = format!("must be `{classification}`, or absent");
+            let pointer = format!("#/{CLASSIFICATION}");
+            reasons.push(Reason::new(pointer, detail, "privacy.classification"));
+        }
         if let SourceRule::Only(source) = &self.event.source
             && event.source != *source
         {
@@ -486,7 +500,7 @@ impl EventContract {
         time_ms.unwrap_or_default()
     }
 
-    fn refuse(&self, reason: Reason, on_invalid: OnInvalid) -> Violation {
+    pub(crate) fn refuse(&self, reason: Reason, on_invalid: OnInvalid) -> Violation {
         let reasons = Reasons {
             kept: vec![reason],
             more: 0,

@@ -24,6 +24,7 @@ pub mod load;
 pub mod migration;
 pub mod model;
 pub mod path;
+pub mod privacy;
 pub mod reader;
 pub mod record;
 pub mod samples;

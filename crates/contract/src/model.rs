@@ -14,6 +14,7 @@ use crate::field_map::FieldMap;
 use crate::load::Document;
 use crate::migration::Migration;
 use crate::path::Path;
+use crate::privacy::Guards;
 use crate::reader::Reader;
 use crate::schema::Schema;
 use crate::units::{ByteRate, ByteSize, Duration, Rate, UnitError};
@@ -288,6 +289,34 @@ words! {
     }
 }
 
+words! {
+    /// What becomes of a field about a person before the event is stored.
+    Protect {
+        /// It is taken out.
+        Drop = "drop",
+        /// Of its text the last characters stay.
+        Mask = "mask",
+        /// Its keyed hash stands in its place.
+        Hash = "hash",
+        /// An event that has it is refused and not kept.
+        Reject = "reject",
+    }
+}
+
+words! {
+    /// How sensitive the data is (CloudEvents extension `dataclassification`, its recommended labels).
+    Classification {
+        /// Anybody may know it.
+        Public = "public",
+        /// Anybody in the company may.
+        Internal = "internal",
+        /// Who needs it may.
+        Confidential = "confidential",
+        /// Few may.
+        Restricted = "restricted",
+    }
+}
+
 /// The version of a promise, ordered number by number.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Version {
@@ -356,6 +385,11 @@ pub struct EventContract {
     pub ingress: IngressRules,
     /// The fields that are about persons.
     pub personal: Vec<PersonalField>,
+    /// How sensitive the data is.
+    pub classification: Option<Classification>,
+    /// Where the events may be kept; nothing means anywhere.
+    pub regions: Vec<String>,
+    pub(crate) guards: Guards,
     /// How far back events must stay readable; absent means the whole retention.
     pub replay_window: Option<Duration>,
     /// The earlier event type that this one takes over from.
@@ -483,6 +517,8 @@ pub struct PersonalField {
     pub path: Path,
     /// What it tells.
     pub category: String,
+    /// What becomes of it before the event is stored; absent means that it is stored as it is.
+    pub protect: Option<Protect>,
 }
 
 /// The record's key.

@@ -218,7 +218,7 @@ impl<'de: 't, 't> Visitor<'de> for Reader<'t> {
 }
 
 /// A member's name. (serde's own `Cow` is always owned.)
-struct Name<'t>(Cow<'t, str>);
+pub(crate) struct Name<'t>(pub(crate) Cow<'t, str>);
 
 impl<'de: 't, 't> Deserialize<'de> for Name<'t> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

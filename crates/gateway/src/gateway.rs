@@ -22,6 +22,7 @@ use crate::ingress::port::RecordRules;
 use crate::ingress::quarantine;
 use crate::ingress::quota::Quotas;
 use crate::metrics::Metrics;
+use crate::privacy::Privacy;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
 use crate::registry::{self, store::Store};
@@ -75,6 +76,16 @@ pub enum StartError {
         /// What the registry says.
         problem: String,
     },
+    /// A contract may not be in force under these settings.
+    #[error("contract `{contract}` cannot be in force here: {problem}\nhint: {hint}")]
+    Privacy {
+        /// The contract's name.
+        contract: String,
+        /// Why not.
+        problem: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The contracts cannot be read, or not be used.
     #[error(
         "the contracts in topic `_tidegate.contracts` cannot be used\nhint: start with `--contracts DIR` in their place"
@@ -95,6 +106,7 @@ pub enum StartError {
 pub struct Gateway {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) settings: Settings,
+    pub(crate) privacy: Privacy,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) metrics: Arc<Metrics>,
@@ -149,6 +161,7 @@ impl Gateway {
         let identity = Identity::start(to_log, on_clock, settings.identity.clone()).await;
         let gateway = Arc::new(Self {
             log,
+            privacy: Privacy::of(&settings),
             settings,
             clock,
             ids,
@@ -190,6 +203,15 @@ impl Gateway {
     /// Those of [`Gateway::replace_contracts`].
     pub(crate) async fn make_ready(&self, current: Arc<Current>) -> Result<(), StartError> {
         let contracts = &*current.contracts;
+        for contract in contracts {
+            if let Some((problem, hint)) = self.privacy.problem(contract) {
+                return Err(StartError::Privacy {
+                    contract: contract.name.clone(),
+                    problem,
+                    hint,
+                });
+            }
+        }
         let mut partitions = self.partitions().await?;
         for contract in contracts {
             let spec = topic_spec(contract);

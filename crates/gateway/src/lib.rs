@@ -30,6 +30,7 @@ mod identity;
 mod ingress;
 mod kept;
 mod metrics;
+mod privacy;
 pub mod problem;
 mod query;
 mod refusals;
@@ -45,5 +46,6 @@ pub use gateway::{Gateway, Parts, StartError};
 pub use http::{serve_http, serve_ops, serve_registry};
 pub use ingress::port::RecordRules;
 pub use settings::{
-    Algorithm, Encoding, HmacScheme, Identity, Issuer, Provider, Secret, Settings, Source, SourceError,
+    Algorithm, Encoding, HmacScheme, Identity, Issuer, Provider, Secret, Settings, Source,
+    SourceError,
 };

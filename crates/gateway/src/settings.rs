@@ -35,6 +35,10 @@ pub struct Settings {
     pub identity: Identity,
     /// Providers' webhooks by the name in `/v1/sources/{source}`.
     pub sources: BTreeMap<String, Source>,
+    /// Where this gateway keeps events; contracts may be bound to regions.
+    pub region: Option<String>,
+    /// What the hashes of protected fields are made with.
+    pub hash_key: Option<Secret>,
     /// What the log calls itself; clients of the registry may ask.
     pub cluster_id: String,
     /// Request headers kept beside a quarantined event, in lower case. Never credentials.
@@ -58,6 +62,8 @@ impl Default for Settings {
             max_inflight_bytes: 256 * 1024 * 1024,
             identity: Identity::default(),
             sources: BTreeMap::new(),
+            region: None,
+            hash_key: None,
             cluster_id: String::new(),
             quarantine_headers: [
                 "content-type",

@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) ingress: Ingress,
     pub(crate) sources: Vec<Source>,
     pub(crate) identity: Identity,
+    pub(crate) region: Option<String>,
+    pub(crate) hash_key: Option<SecretReference>,
     pub(crate) registry: Registry,
     pub(crate) kafka: Kafka,
     pub(crate) operations: Operations,

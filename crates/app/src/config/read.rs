@@ -50,6 +50,8 @@ impl Reader {
         let data = self.optional("data");
         let contracts = self.optional("contracts");
         let sources = self.sources();
+        let region = self.optional("region");
+        let hash_key = self.optional("privacy.hash_key");
         let ingress = self.ingress();
         let identity = self.identity();
         let registry = self.value("registry.listen");
@@ -62,6 +64,8 @@ impl Reader {
             ingress: ingress?,
             sources,
             identity: identity?,
+            region: region?,
+            hash_key: hash_key?,
             registry: Registry { listen: registry? },
             kafka: Kafka {
                 listen: kafka?,

@@ -44,6 +44,10 @@ pub(super) fn judge(
                 ),
             );
         }
+        "spec.privacy.classification" => (
+            &rules::CLASSIFICATION_CHANGED,
+            "events carry another one from then on",
+        ),
         "spec.class" => (&rules::CLASS_CHANGED, "its defaults go with it"),
         "spec.lifecycle" => match (before.lifecycle, after.lifecycle) {
             (old, new) if old.accepts_events() && !new.accepts_events() => {

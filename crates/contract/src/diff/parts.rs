@@ -2,11 +2,15 @@
 //! requests, the bridge from an earlier type. They are compared by their names, not by their places in the file.
 
 use super::rules::{self, Rule};
-use crate::model::{Auth, CompatibilityPolicy, EventContract, FieldRule, OnFailure, Quota};
+use crate::model::{
+    Auth, CompatibilityPolicy, EventContract, FieldRule, OnFailure, Protect, Quota,
+};
+use crate::path::Path;
 use crate::schema::compatibility;
 
 const RULES: &str = "spec.schema.rules";
 const PERSONAL: &str = "spec.privacy.fields";
+const REGIONS: &str = "spec.privacy.regions";
 const REQUEST: &str = "spec.ingress.request";
 const ALLOW: &str = "metadata.allow";
 const DEPRECATION: &str = "spec.deprecation";
@@ -30,6 +34,7 @@ pub(super) fn owns(key: &str) -> bool {
     [
         RULES,
         PERSONAL,
+        REGIONS,
         REQUEST,
         ALLOW,
         DEPRECATION,
@@ -45,6 +50,7 @@ pub(super) fn compare(before: &EventContract, after: &EventContract) -> Vec<Foun
     let mut found = Vec::new();
     field_rules(before, after, &mut found);
     personal_fields(before, after, &mut found);
+    regions(before, after, &mut found);
     request(before, after, &mut found);
     deprecation(before, after, &mut found);
     auth(before, after, &mut found);
@@ -174,6 +180,10 @@ fn personal_fields(before: &EventContract, after: &EventContract, found: &mut Ve
     for field in &before.personal {
         let path = &field.path;
         let kept = after.personal.iter().find(|other| other.path == *path);
+        let protects = kept.and_then(|other| other.protect);
+        if kept.is_some() && protects != field.protect {
+            found.push(protection(path, field.protect, protects));
+        }
         let (rule, message) = match kept {
             None if after.schema.schema.may_hold(path) => (
                 &rules::PERSONAL_UNDECLARED,
@@ -194,6 +204,9 @@ fn personal_fields(before: &EventContract, after: &EventContract, found: &mut Ve
     }
     for field in &after.personal {
         if !before.personal.iter().any(|other| other.path == field.path) {
+            if field.protect.is_some() {
+                found.push(protection(&field.path, None, field.protect));
+            }
             found.push(Found {
                 key: format!("{PERSONAL}[{}].category", field.path),
                 rule: &rules::DESCRIBED,
@@ -201,6 +214,50 @@ fn personal_fields(before: &EventContract, after: &EventContract, found: &mut Ve
             });
         }
     }
+}
+
+/// Tells that a field is stored in another way.
+fn protection(path: &Path, from: Option<Protect>, to: Option<Protect>) -> Found {
+    let said = |protect: Option<Protect>| match protect {
+        Some(protect) => format!("protected by `{protect}`"),
+        None => "stored as it is".to_owned(),
+    };
+    let rule = match to {
+        Some(Protect::Reject) => &rules::FIELD_REJECTED,
+        Some(_) => &rules::PROTECTION_CHANGED,
+        None => &rules::PROTECTION_LOST,
+    };
+    Found {
+        key: format!("{PERSONAL}[{path}].protect"),
+        rule,
+        message: format!("`{path}` was {}, is {}", said(from), said(to)),
+    }
+}
+
+fn regions(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {
+    if before.regions == after.regions {
+        return;
+    }
+    let said = |regions: &[String]| match regions {
+        [] => "anywhere".to_owned(),
+        some => format!("in `{}`", some.join("`, `")),
+    };
+    let widened = before
+        .regions
+        .iter()
+        .all(|region| after.regions.contains(region));
+    let (rule, old) = match after.regions.is_empty() || (widened && !before.regions.is_empty()) {
+        true => (&rules::RELAXED, said(&before.regions)),
+        false => (&rules::REGIONS_CHANGED, said(&before.regions)),
+    };
+    found.push(Found {
+        key: REGIONS.to_owned(),
+        rule,
+        message: format!(
+            "events were kept {old}, may be kept {}",
+            said(&after.regions)
+        ),
+    });
 }
 
 fn deprecation(before: &EventContract, after: &EventContract, found: &mut Vec<Found>) {

@@ -32,6 +32,7 @@ rules! {
     BRIDGE_MAPPED: "bridge-mapped", Risky, "see that readers take both forms: what was copied stays as it is";
     BRIDGE_REMOVED: "bridge-removed", Risky, "see first that its bridge has ended: `tidegate contract rollout list`";
     CLASS_CHANGED: "class-changed", Risky, "write out the defaults that should stay";
+    CLASSIFICATION_CHANGED: "classification-changed", Risky, "see that readers who act on `dataclassification` take the new one";
     CLEANUP_CHANGED: "cleanup-changed", Breaking, "make it a new contract with a topic of its own";
     PROMISE_KEPT: "compatibility-raised", Safe, "";
     PROMISE_WEAKENED: "compatibility-weakened", Risky, "say why in the commit: readers relied on it";
@@ -42,6 +43,7 @@ rules! {
     DESCRIBED: "described", Safe, "";
     ENFORCEMENT_RAISED: "enforcement-raised", Risky, "see that every Kafka producer of the topic keeps the contract already";
     EVENTS_REFUSED: "events-refused", Breaking, "deprecate it first, and wait until nobody sends";
+    FIELD_REJECTED: "field-rejected", Breaking, "let senders leave the field out first";
     FORMAT_UNBOUND: "format-changed", Risky, "make it a new contract with a type of its own";
     IDENTITY_CHANGED: "identity-changed", Risky, "let the dedup window pass between two such changes";
     IDENTITY_REQUIRED: "identity-required", Breaking, "let senders bring it first, then require it";
@@ -59,6 +61,8 @@ rules! {
     PARTITIONS_REORDER: "partitions-reorder", Breaking, "make it a new contract with a topic of its own and move the readers";
     PEAK_RAISED: "peak-raised", Risky, "see that the partitions and the readers carry it";
     PERSONAL_UNDECLARED: "personal-undeclared", Risky, "keep it declared as long as the field is there";
+    PROTECTION_CHANGED: "protection-changed", Risky, "see that readers take the field in both forms: what is stored stays as it is";
+    PROTECTION_LOST: "protection-lost", Risky, "see that everybody who reads the topic may know it";
     QUARANTINE_LOST: "quarantine-lost", Risky, "see that nobody mends events from quarantine";
     QUOTA_LOWERED: "quota-lowered", Risky, "look first at what the senders have sent in the last weeks";
     READER_ACCEPTS_NARROWED: "reader-accepts-narrowed", Risky, "see that no event of the other versions is still to be read";
@@ -84,6 +88,7 @@ rules! {
     READER_SCHEMA_BROKEN: "reader-schema-broken", Breaking, "make the change additive, or let the reader say which fields it `reads`";
     READER_TOPIC_MOVED: "reader-topic-moved", Breaking, "keep the topic, or move the reader first";
     READER_VERSION_OUTSIDE: "reader-version-outside", Breaking, "let the reader's owner try the new version and widen `accepts` first";
+    REGIONS_CHANGED: "regions-changed", Risky, "see that the gateways that have it in force are in one of them";
     RELAXED: "relaxed", Safe, "";
     REPLAY_SHORTENED: "replay-shortened", Risky, "see that no reader replays further back";
     REQUEST_CHANGED: "request-changed", Breaking, "let senders change first, or make it a new contract";

@@ -256,6 +256,13 @@ fn every_key_has_a_judgement_both_ways() {
             "window-shortened",
         ),
         (
+            "spec.privacy.classification",
+            json!("internal"),
+            json!("restricted"),
+            "classification-changed",
+            "classification-changed",
+        ),
+        (
             "spec.replay.window",
             json!("7d"),
             json!("14d"),
@@ -312,6 +319,7 @@ fn every_key_has_a_judgement_both_ways() {
         "spec.schema.rules",
         "spec.ingress.request",
         "spec.privacy.fields",
+        "spec.privacy.regions",
         "spec.deprecation",
         "metadata.allow",
         "spec.migration",
@@ -382,6 +390,19 @@ fn rules_fields_and_requests_are_compared_by_their_names() {
     let id = json!({"$.id": {"category": "identity"}});
     check(order(), with_fields(id.clone()), &["described"]);
     check(with_fields(id), order(), &["personal-undeclared"]);
+    let with_regions = |regions: Value| set(&order(), "spec.privacy.regions", &regions);
+    check(order(), with_regions(json!(["eu"])), &["regions-changed"]);
+    check(with_regions(json!(["eu"])), order(), &["relaxed"]);
+    check(
+        with_regions(json!(["eu"])),
+        with_regions(json!(["us", "eu"])),
+        &["relaxed"],
+    );
+    check(
+        with_regions(json!(["eu", "us"])),
+        with_regions(json!(["eu"])),
+        &["regions-changed"],
+    );
     let with_request = |file: &str, map: Value| {
         set(
             &order(),

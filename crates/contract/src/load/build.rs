@@ -19,6 +19,7 @@ use crate::model::{
     RequestRules, SchemaFormat, SchemaRules, SourceRule, Team, TimeRules, TopicRules,
 };
 use crate::path::Path;
+use crate::privacy::{self, Guards};
 use crate::reader::{DeadLetter, Duplicates, Reader, Requirement, Via};
 use crate::schema::Schema;
 
@@ -140,6 +141,7 @@ pub(super) fn event_contract(
         }
     };
     let personal = personal(written, &values, &schema, &mut wrong);
+    let guards = guards(&values, &personal, &schema, &mut wrong);
     let lifecycle = values.get("spec.lifecycle");
     let deprecation = deprecation(&values, lifecycle, &name, &mut wrong);
     if !wrong.is_empty() {
@@ -216,6 +218,9 @@ pub(super) fn event_contract(
             request,
         },
         personal,
+        classification: values.maybe("spec.privacy.classification"),
+        regions: values.items(written, "spec.privacy.regions"),
+        guards,
         replay_window: values.maybe("spec.replay.window"),
         migration,
         document: Document::new(file, written),
@@ -467,9 +472,55 @@ fn personal(
         fields.push(PersonalField {
             path,
             category: values.get(&format!("{item}.category")),
+            protect: values.maybe(&format!("{item}.protect")),
         });
     }
     fields
+}
+
+/// Says what becomes of fields before they are stored, or why that cannot be.
+fn guards(
+    values: &Values<'_>,
+    personal: &[PersonalField],
+    schema: &Schema,
+    wrong: &mut Vec<Wrong>,
+) -> Guards {
+    const KEY: &str = "spec.privacy.fields";
+    let read = ["spec.key.from", "spec.event.id", "spec.event.time.from"];
+    let read: Vec<(&str, Path)> = read
+        .into_iter()
+        .filter_map(|key| Some((key, values.maybe(key)?)))
+        .collect();
+    let read: Vec<(&str, &Path)> = read.iter().map(|(key, path)| (*key, path)).collect();
+    let protected = || personal.iter().filter(|field| field.protect.is_some());
+    for field in protected() {
+        let path = &field.path;
+        let protect = field.protect.expect("only those are left");
+        let around = protected().find(|other| other.path != *path && other.path.meets(path));
+        let found = match around {
+            Some(other) => Some((
+                format!(
+                    "`{path}` and `{}` are protected, and one lies inside the other",
+                    other.path
+                ),
+                "protect the outer one, or only inner ones",
+            )),
+            None => privacy::problem(path, protect, schema, &read),
+        };
+        if let Some((message, hint)) = found {
+            let key = format!("{}.protect", item_key(KEY, &path.to_string()));
+            wrong.push((key, Problem::new(message, Some(hint.to_owned()))));
+        }
+    }
+    let is_copied_to = values.maybe::<String>("spec.migration.from").is_some();
+    if let Some(field) = protected().find(|_| is_copied_to) {
+        let message = "`spec.migration` copies events that are stored, and protecting them again would change what was protected";
+        let hint =
+            "protect the fields in the earlier contract, and name them here without `protect`";
+        let key = format!("{}.protect", item_key(KEY, &field.path.to_string()));
+        wrong.push((key, Problem::new(message.to_owned(), Some(hint.to_owned()))));
+    }
+    privacy::guards(personal, schema)
 }
 
 /// The values in force, read by their type.

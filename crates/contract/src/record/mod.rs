@@ -7,6 +7,8 @@
 //!   there must be one, in either place. Avro and Protobuf are read by the schema of the id, since bytes
 //!   of an older version are legal: they pass if the contract's schema reads all that one may say, else
 //!   if their JSON form keeps the contract's schema. Without a subject nothing is taken for an id.
+//!   A field that must not be there (`protect: reject`) is asked for here; whether another one was protected
+//!   by its sender cannot be told.
 //! - **key**: the record's key is the text at `key.from`; where the data has none, `key.onMissing` says
 //!   whether that is right, and the record has no key either.
 //! - **headers**: `ce_specversion`, `ce_id`, `ce_source` and `ce_type` are there, once, and the contract's;
@@ -187,6 +189,7 @@ impl EventContract {
         };
         let mut paths: Vec<&[String]> = vec![self.key.from.names()];
         paths.extend(self.event.id.as_ref().map(|path| path.names()));
+        paths.extend(self.rejected().map(|path| path.names()));
         let by_rules = self.enforces(Enforce::Schema) && !self.schema.rules.is_empty();
         let wanted = match is_read && !by_rules {
             true => Wanted::Paths(&paths),
@@ -203,6 +206,7 @@ impl EventContract {
             self.id_of(id, &data.tree, reasons);
         }
         if self.enforces(Enforce::Schema) {
+            self.check_rejected(&data.tree, reasons);
             let by = match self.schema.format {
                 SchemaFormat::Avro | SchemaFormat::Protobuf if is_read => schema,
                 _ => &self.schema.schema,

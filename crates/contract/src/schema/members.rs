@@ -52,7 +52,7 @@ impl Schema {
 }
 
 /// A place in a JSON Schema, and whether its word always counts.
-type Place<'a> = (At<'a>, bool);
+pub(super) type Place<'a> = (At<'a>, bool);
 
 fn json_members(
     file: &SchemaFile,
@@ -135,7 +135,7 @@ fn json_members(
 }
 
 /// Follows references and alternatives to all places whose word counts here.
-fn spread<'a>(file: &'a SchemaFile, starts: &[Place<'a>]) -> Vec<Place<'a>> {
+pub(super) fn spread<'a>(file: &'a SchemaFile, starts: &[Place<'a>]) -> Vec<Place<'a>> {
     const MAX_PLACES: usize = 200;
     let mut places: Vec<Place<'a>> = Vec::new();
     let mut open: Vec<Place<'a>> = starts.iter().rev().copied().collect();

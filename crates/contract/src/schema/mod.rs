@@ -9,6 +9,7 @@ pub mod compatibility;
 mod data;
 mod error;
 mod fields;
+mod guarded;
 pub mod json;
 mod members;
 mod outline;

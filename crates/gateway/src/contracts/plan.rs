@@ -20,6 +20,7 @@ use super::record::{Document, Set, hash_of};
 use super::store::{Folded, MAX_TEXT_BYTES};
 use super::topics::{beyond, dead_letter_spec, differences, growth_breaks};
 use crate::ingress::lane::topic_spec;
+use crate::privacy::Privacy;
 use crate::registry::{Table, subject};
 
 /// The kind of documents that govern topics.
@@ -69,6 +70,7 @@ pub(crate) struct World {
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) bounds: Bounds,
     pub(crate) registry: Arc<Table>,
+    pub(crate) privacy: Privacy,
 }
 
 /// A plan and the set that it leads to.
@@ -129,6 +131,9 @@ pub(crate) fn plan(
             continue;
         }
         if let Some(contract) = contracts.by_name(&piece.name) {
+            if let Some((message, hint)) = drafting.world.privacy.problem(contract) {
+                drafting.refuse(&contract.name, message, hint);
+            }
             drafting.topic(contract);
             drafting.schema(contract);
         }

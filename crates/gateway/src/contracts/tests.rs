@@ -10,6 +10,7 @@ use super::action::{Action, Plan};
 use super::plan::{Current, Options, Planned, World, plan};
 use super::record::{Set, text_record};
 use super::store::Folded;
+use crate::privacy::Privacy;
 
 const DAY_MS: i64 = 86_400_000;
 /// `topic.maxMessage`, and the room for its envelope.
@@ -125,6 +126,7 @@ fn drafted(
 ) -> Planned {
     let wanted = load::split(&texts(documents)).unwrap_or_else(|found| panic!("{found}"));
     let world = World {
+        privacy: Privacy::default(),
         topics: topics
             .iter()
             .map(|it| (it.name.clone(), it.clone()))
@@ -541,6 +543,7 @@ fn what_no_log_takes_is_refused_before_anything_is_done() {
 fn a_set_that_does_not_hold_together_is_no_plan() {
     let (current, folded) = in_force(&[team(""), contract("a", "")]);
     let world = World {
+        privacy: Privacy::default(),
         topics: BTreeMap::new(),
         bounds: bounds(),
         registry: Arc::default(),

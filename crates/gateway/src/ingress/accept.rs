@@ -12,9 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use tidegate_contract::EventContract;
-use tidegate_contract::check::{Checked, Placement, Violation};
+use tidegate_contract::check::{CLASSIFICATION, Checked, Placement, Violation};
 use tidegate_contract::event::Event;
 use tidegate_contract::model::OnInvalid;
+use tidegate_contract::privacy::Hash;
 use tidegate_contract::tree::Tree;
 use tidegate_event_log::{Append, Appended, Claim, Disposition, LogError, Outcome};
 use tokio::time::{Instant, timeout_at};
@@ -147,9 +148,10 @@ impl Gateway {
         if let Err(problem) = may_send(&context.caller, &lane.contract) {
             return Plan::Done(Err(problem));
         }
+        let hash = |text: &str| self.privacy.hash(text);
         if let Err(problem) = take_quota(context, &lane, &submission) {
             let why = Why::Quota(problem);
-            return Plan::Refuse(Box::new(refuse(context, &lane, submission, why)));
+            return Plan::Refuse(Box::new(refuse(context, &lane, submission, why, &hash)));
         }
         let made = match submission.plain {
             true => make_data(&lane, &mut submission),
@@ -157,11 +159,7 @@ impl Gateway {
         };
         let event = &submission.event;
         let checked = made.and_then(|()| lane.contract.check(event, context.received_ms));
-        // With its schema's id a record must be what the id says.
-        let judged = checked.and_then(|checked| match &lane.stamp {
-            Some(_) => Ok((checked, lane.contract.in_own_encoding(event)?)),
-            None => Ok((checked, None)),
-        });
+        let judged = checked.and_then(|checked| Ok((checked, lane.in_stored_form(event, &hash)?)));
         match judged {
             Ok(checked) => match self.draft(context, &lane, submission, checked) {
                 Ok(draft) => Plan::Store(draft),
@@ -169,7 +167,7 @@ impl Gateway {
             },
             Err(violation) => {
                 let why = Why::Contract(&violation);
-                Plan::Refuse(Box::new(refuse(context, &lane, submission, why)))
+                Plan::Refuse(Box::new(refuse(context, &lane, submission, why, &hash)))
             }
         }
     }
@@ -179,7 +177,7 @@ impl Gateway {
         context: &Context<'_>,
         lane: &Arc<Lane>,
         submission: Submission,
-        (checked, encoded): (Checked, Option<Bytes>),
+        (checked, stored): (Checked, Option<(Bytes, bool)>),
     ) -> Result<Draft, Problem> {
         let fingerprint = claim::fingerprint(&submission.event.event_type, submission.sent());
         let Submission {
@@ -231,10 +229,12 @@ impl Gateway {
             Bytes::from(id),
             Bytes::from(std::mem::take(&mut event.source)),
         );
-        if let Some(encoded) = encoded {
-            let media_type = lane.contract.schema.schema.own_media_type();
-            event.datacontenttype = Some(media_type.to_owned());
-            event.data = Some(encoded);
+        if let Some((data, is_encoded)) = stored {
+            if is_encoded {
+                let media_type = lane.contract.schema.schema.own_media_type();
+                event.datacontenttype = Some(media_type.to_owned());
+            }
+            event.data = Some(data);
         }
         let mut headers = HeaderList::new();
         headers.add("ce_specversion", Bytes::from_static(b"1.0"));
@@ -243,13 +243,29 @@ impl Gateway {
         let event_type = lane.type_of(&event);
         headers.add(record::CE_TYPE, event_type.clone());
         let origin = !record::has_origin(&event);
+        if let Some(classification) = lane.contract.classification {
+            event.extensions.retain(|(name, _)| name != CLASSIFICATION);
+            let named = (
+                CLASSIFICATION.to_owned(),
+                classification.as_str().to_owned(),
+            );
+            event.extensions.push(named);
+        }
         headers.add_attributes(&mut event);
         headers.add_some(record::CONTENT_TYPE, event.datacontenttype);
         headers.add(record::CONTRACT, lane.name.clone());
         headers.add(record::CONTRACT_VERSION, lane.version.clone());
         headers.add_caller(context, key.as_deref(), origin);
         headers.add_some(record::SOURCE_DOOR, source_door);
-        if let Some(rules) = lane.contract.ingress.request.as_ref().filter(|_| plain) {
+        // What is protected in the data may stand anywhere in the body that it was made of.
+        let keeps_request = plain && !lane.contract.protects();
+        if let Some(rules) = lane
+            .contract
+            .ingress
+            .request
+            .as_ref()
+            .filter(|_| keeps_request)
+        {
             let kept = rules.headers.iter().map(String::as_str);
             headers.add_request(context, original, kept);
         }
@@ -540,6 +556,7 @@ fn refuse(
     lane: &Arc<Lane>,
     mut submission: Submission,
     why: Why<'_>,
+    hash: Hash<'_>,
 ) -> Refusal {
     if submission.event.id.is_empty() {
         submission.event.id = id_in_data(lane, &submission.event)
@@ -591,8 +608,9 @@ fn refuse(
         )
     });
     let violation = violation.filter(|violation| violation.on_invalid == OnInvalid::Quarantine);
-    let keep = violation
-        .map(|violation| quarantine::keep(context, lane, submission, violation, kept_claim));
+    let keep = violation.and_then(|violation| {
+        quarantine::keep(context, lane, submission, violation, kept_claim, hash)
+    });
     Refusal {
         lane: Arc::clone(lane),
         problem,

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_contract::check::Violation;
 use tidegate_contract::event_type::{self, ByType};
 use tidegate_contract::model::{ENVELOPE_BYTES, SchemaIdPlace};
+use tidegate_contract::privacy::Hash;
 use tidegate_contract::schema_id::{SchemaId, VALUE_HEADER, Written};
 use tidegate_contract::{Contracts, Event, EventContract};
 use tidegate_event_log::{TopicConfig, TopicSpec};
@@ -144,6 +146,33 @@ impl Lane {
     pub(crate) fn type_of(&self, event: &Event) -> Bytes {
         let prepared = self.event_type.clone();
         prepared.unwrap_or_else(|| Bytes::copy_from_slice(event.event_type.as_bytes()))
+    }
+
+    /// Returns the data of a good event as its record has it, and whether it is in the schema's own
+    /// encoding now; nothing if it stays as it came.
+    ///
+    /// # Errors
+    /// It has no such form, or a field in it cannot be protected.
+    pub(crate) fn in_stored_form(
+        &self,
+        event: &Event,
+        hash: Hash<'_>,
+    ) -> Result<Option<(Bytes, bool)>, Violation> {
+        let protected = self.contract.protect(event, hash)?;
+        if self.stamp.is_none() {
+            return Ok(protected.map(|data| (data, false)));
+        }
+        // With its schema's id a record must be what the id says.
+        let encoded = match &protected {
+            None => self.contract.in_own_encoding(event)?,
+            Some(data) => self.contract.in_own_encoding(&Event {
+                data: Some(data.clone()),
+                datacontenttype: event.datacontenttype.clone(),
+                ..Event::default()
+            })?,
+        };
+        let encoded = encoded.map(|data| (data, true));
+        Ok(encoded.or_else(|| protected.map(|data| (data, false))))
     }
 
     /// Picks partitions by turns, for records whose place does not matter.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tidegate_contract::EventContract;
 use tidegate_contract::check::Violation;
+use tidegate_contract::privacy::{Form, Hash, Kept};
 use tidegate_event_log::{
     Append, Claim, Log, LogError, Place, StoredRecord, TopicConfig, TopicSpec,
 };
@@ -38,6 +39,10 @@ const ENTRY: &str = "tidegate_entry";
 const REASONS: &str = "tidegate_reasons";
 const MORE_REASONS: &str = "tidegate_more_reasons";
 const RECEIVED: &str = "tidegate_received";
+/// The bytes may hold what the contract protects: they are kept, and shown to nobody.
+const WITHHELD: &str = "tidegate_withheld";
+/// How the media types of CloudEvents as one body begin.
+const ENVELOPE: &str = "application/cloudevents";
 const REQUEST_HEADER_PREFIX: &str = "http_";
 
 /// An entry on its way into the topic.
@@ -70,14 +75,38 @@ pub(crate) fn topic_spec() -> TopicSpec {
     }
 }
 
-/// Makes the entry of an event that breaks its contract.
+/// Says what the bytes of a submission's original are.
+fn form_of(lane: &Lane, submission: &Submission) -> Form {
+    let media_type = submission.original.content_type.as_deref();
+    let is_envelope = media_type.is_some_and(|text| {
+        let start = text.trim_start().get(..ENVELOPE.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(ENVELOPE))
+    });
+    match submission.plain && lane.contract.ingress.request.is_some() {
+        true => Form::Request,
+        false if is_envelope => Form::Envelope,
+        false => Form::Data,
+    }
+}
+
+/// Makes the entry of an event that breaks its contract, what is protected in it hidden; nothing if it may
+/// hold what is never kept.
 pub(crate) fn keep(
     context: &Context<'_>,
     lane: &Lane,
     submission: Submission,
     violation: &Violation,
     claim: Option<Claim>,
-) -> Keep {
+    hash: Hash<'_>,
+) -> Option<Keep> {
+    let form = form_of(lane, &submission);
+    let media_type = submission.original.content_type.as_deref();
+    let original = &submission.original.bytes;
+    let (bytes, withheld) = match lane.contract.redact(form, media_type, original, hash) {
+        Kept::Shown(bytes) => (bytes, false),
+        Kept::Withheld(bytes) => (bytes, true),
+        Kept::Nothing => return None,
+    };
     let Submission {
         mut event,
         key,
@@ -107,6 +136,9 @@ pub(crate) fn keep(
     headers.add_some(record::CONTENT_TYPE, original.content_type);
     headers.add_caller(context, key.as_deref(), origin);
     headers.add_some(record::SOURCE_DOOR, source_door);
+    if withheld {
+        headers.add(WITHHELD, Bytes::from_static(b"protected fields"));
+    }
     for name in context.kept_headers {
         if let Some(value) = context.headers.get(name) {
             let bytes = &value.as_bytes()[..value.len().min(MAX_HEADER_BYTES)];
@@ -114,17 +146,17 @@ pub(crate) fn keep(
             headers.add_named(name, Bytes::copy_from_slice(bytes));
         }
     }
-    let record = headers.into_record(Some(lane.name.clone()), Some(original.bytes));
+    let record = headers.into_record(Some(lane.name.clone()), Some(bytes));
     let append = Append {
         topic: TOPIC.into(),
         partition: Some(0),
         record,
         claim,
     };
-    Keep {
+    Some(Keep {
         entry,
         append: Some(append),
-    }
+    })
 }
 
 /// A record of an earlier event type that cannot be one of the later type.
@@ -199,6 +231,11 @@ fn reasons(violation: &Violation) -> Vec<u8> {
     serde_json::to_vec(&reasons).expect("strings only")
 }
 
+/// Says whether a record's bytes are shown to nobody.
+pub(crate) fn is_withheld(stored: &StoredRecord) -> bool {
+    header(stored, WITHHELD).is_some()
+}
+
 /// Returns the address of an entry.
 pub(crate) fn path(entry: &str, place: Place) -> String {
     format!("/v1/quarantine/{}", id(entry, place))
@@ -231,7 +268,10 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     bridge_source: Option<String>,
     request_headers: serde_json::Map<String, serde_json::Value>,
-    /// The bytes as they came; in the page of one entry only.
+    /// The bytes are not shown, since they could not be read and the contract protects fields.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    withheld: bool,
+    /// The bytes as they came, protected fields hidden; in the page of one entry only.
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     original: Option<Payload>,
 }
@@ -267,6 +307,7 @@ impl Entry {
             let value = String::from_utf8_lossy(kept.value.as_deref()?).into_owned();
             Some((name.to_owned(), serde_json::Value::String(value)))
         });
+        let is_withheld = is_withheld(stored);
         Some(Self {
             id: id(header(stored, ENTRY)?, place),
             time: rfc3339(stored.timestamp_ms),
@@ -287,7 +328,10 @@ impl Entry {
             source: text(record::SOURCE_DOOR),
             bridge_source: text(record::BRIDGE_SOURCE),
             request_headers: request_headers.collect(),
-            original: with_bytes.then(|| Payload::of(stored, header(stored, record::CONTENT_TYPE))),
+            withheld: is_withheld,
+            // Who may see what is withheld is a question of roles: they are asked for here.
+            original: (with_bytes && !is_withheld)
+                .then(|| Payload::of(stored, header(stored, record::CONTENT_TYPE))),
         })
     }
 }

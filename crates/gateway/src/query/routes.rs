@@ -18,6 +18,7 @@ use tidegate_event_log::{LogError, StoredRecord, Topic, TopicConfig, Watermarks}
 use crate::Gateway;
 use crate::answer::{Payload, json, parameter, within};
 use crate::clock::rfc3339;
+use crate::ingress::quarantine;
 use crate::ingress::{content_type_of, data_of, receipt::Receipt};
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
@@ -327,6 +328,7 @@ impl RecordView {
                 value_base64,
             }
         });
+        let data = data_of(stored).filter(|_| !quarantine::is_withheld(stored));
         Self {
             offset: stored.offset,
             time: rfc3339(stored.timestamp_ms),
@@ -334,7 +336,7 @@ impl RecordView {
             key_base64,
             headers: headers.collect(),
             receipt: Receipt::of(topic, partition, stored),
-            payload: Payload::of_bytes(data_of(stored).as_ref(), content_type_of(stored)),
+            payload: Payload::of_bytes(data.as_ref(), content_type_of(stored)),
         }
     }
 }

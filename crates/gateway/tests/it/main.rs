@@ -17,6 +17,7 @@ mod families;
 mod faults;
 mod harness;
 mod identity;
+mod privacy;
 mod quarantine;
 mod quotas;
 mod reads;
