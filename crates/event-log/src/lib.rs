@@ -1,6 +1,6 @@
 //! The promise of the log: what the rooms above may rely on, whatever keeps it.
 //!
-//! Three things keep it: the embedded broker, an external Kafka cluster (later), and
+//! Three things keep it: the embedded broker, an external Kafka cluster, and
 //! [`MemoryLog`], the readable reference. All pass the same [`conformance`] suite, and a new
 //! rule is first a test there. This crate knows neither contracts nor HTTP nor a wire protocol.
 
@@ -26,8 +26,10 @@ pub use record::{
 ///
 /// 1. **An ack means durable.** `append` answers `Ok` for a record only when the record will be
 ///    read at that place after any crash the log's durability covers. Until then no reader sees it.
-/// 2. **Offsets are dense and final.** Accepted records of a partition get the offsets
-///    `0, 1, 2, …` in the order in which the log took them; an offset never holds another value.
+/// 2. **Offsets grow and are final.** Accepted records of a partition get growing offsets in the
+///    order in which the log took them; an offset never holds another value. In the embedded log
+///    they are `0, 1, 2, …`; on Kafka the end of a transaction takes an offset that holds no record,
+///    so nobody may count on a record at every offset.
 /// 3. **Order.** Within one `append` call, records of one partition keep their order. Of two
 ///    calls, the one that was answered before the other was made comes first.
 /// 4. **A claim is one with its record.** An append that carries a [`Claim`] is stored only if

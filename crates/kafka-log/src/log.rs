@@ -1,0 +1,350 @@
+//! The log as its readers know it: the trait, put together from its parts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::topic_partition_list::{Offset as At, TopicPartitionList};
+use tidegate_event_log::{
+    AlterTopic, Append, Appended, Bounds, Claim, Disposition, Log, LogError, Offset, Place, Read,
+    Topic, TopicSpec, Watermarks,
+};
+use tokio::time::Instant;
+
+use crate::bulletin::{self, Bulletin};
+use crate::check::{check_commit, is_internal};
+use crate::cluster::{Cluster, blocking};
+use crate::error;
+use crate::groups::Groups;
+use crate::marks::Marks;
+use crate::options::KafkaOptions;
+use crate::reading::Readers;
+use crate::straight::{Prepared, Straight, no_claims};
+use crate::topics::{Known, Topics};
+
+/// So often a watch asks for the end of its partition.
+const WATCH_PAUSE: Duration = Duration::from_millis(20);
+
+/// A [`Log`] kept by a Kafka cluster.
+pub struct KafkaLog {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    cluster: Arc<Cluster>,
+    topics: Topics,
+    marks: Marks,
+    readers: Readers,
+    groups: Groups,
+    straight: Straight,
+    bulletin: Bulletin,
+}
+
+impl KafkaLog {
+    /// Connects to a cluster and makes the log's own topics there, if nobody has.
+    ///
+    /// # Errors
+    /// `Invalid` (a setting), `Unavailable` (no cluster there).
+    pub async fn open(options: KafkaOptions) -> Result<Self, LogError> {
+        Self::open_by(options, wall_ms).await
+    }
+
+    /// As [`Self::open`]; records are stamped with `now_ms`, milliseconds since 1970 (UTC).
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_by(
+        options: KafkaOptions,
+        now_ms: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Result<Self, LogError> {
+        options
+            .check()
+            .map_err(|error| LogError::Invalid(error.to_string()))?;
+        let connected = blocking(move || Cluster::connect(options, Arc::new(now_ms)));
+        let cluster = Arc::new(connected.await?);
+        let topics = Topics::new(Arc::clone(&cluster));
+        let marks = Marks::new(Arc::clone(&cluster));
+        let readers = Readers::new(Arc::clone(&cluster));
+        let bulletin = Bulletin::open(&topics, &marks, &readers).await?;
+        let parts = Parts {
+            topics,
+            marks,
+            readers,
+            groups: Groups::new(Arc::clone(&cluster)),
+            straight: Straight::new(Arc::clone(&cluster))?,
+            bulletin,
+            cluster,
+        };
+        Ok(Self {
+            parts: Arc::new(parts),
+        })
+    }
+
+    /// Returns the cluster's id.
+    pub fn cluster_id(&self) -> &str {
+        &self.parts.cluster.id
+    }
+}
+
+fn wall_ms() -> i64 {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+impl Parts {
+    /// Appends records without claims, in their order.
+    async fn append_straight(
+        self: &Arc<Self>,
+        appends: Vec<Append>,
+    ) -> Vec<Result<Appended, LogError>> {
+        let mut prepared = Vec::with_capacity(appends.len());
+        for append in appends {
+            prepared.push(self.straight.prepare(&self.topics, append).await);
+        }
+        let mut places = self.send(prepared.iter().flatten().collect()).await;
+        self.send_again(prepared.iter().flatten().collect(), &mut places)
+            .await;
+        let mut places = places.into_iter();
+        let answer = |prepared: Result<Prepared, LogError>| {
+            let prepared = prepared?;
+            let place = places
+                .next()
+                .expect("every one that was prepared was sent")?;
+            self.marks.answered(&prepared.topic, place);
+            Ok(Appended {
+                topic: prepared.topic,
+                place,
+                disposition: Disposition::Stored,
+            })
+        };
+        prepared.into_iter().map(answer).collect()
+    }
+
+    async fn send(&self, records: Vec<&Prepared>) -> Vec<Result<Place, LogError>> {
+        let sent = self.straight.send(records);
+        let mut places = Vec::with_capacity(sent.len());
+        for sent in sent {
+            places.push(sent.place().await);
+        }
+        places
+    }
+
+    /// A producer learns of new partitions later than this log. What it did not find is sent once more after it
+    /// looked: all records of such a partition, so their order stays.
+    async fn send_again(
+        self: &Arc<Self>,
+        records: Vec<&Prepared>,
+        places: &mut [Result<Place, LogError>],
+    ) {
+        let missed = |place: &Result<Place, LogError>| matches!(place, Err(LogError::NotFound(_)));
+        let again: Vec<_> = (0..places.len())
+            .filter(|at| missed(&places[*at]))
+            .collect();
+        let topics: BTreeSet<_> = again
+            .iter()
+            .map(|at| Arc::clone(&records[*at].topic))
+            .collect();
+        if topics.is_empty() {
+            return;
+        }
+        let parts = Arc::clone(self);
+        let learned = blocking(move || {
+            topics
+                .iter()
+                .try_for_each(|topic| parts.straight.learn(topic))
+        });
+        if learned.await.is_err() {
+            return;
+        }
+        let second = self
+            .send(again.iter().map(|at| records[*at]).collect())
+            .await;
+        for (at, place) in again.into_iter().zip(second) {
+            places[at] = place;
+        }
+    }
+
+    fn named(&self, name: &str, known: &Known) -> Topic {
+        Topic {
+            id: self.topic_id(name),
+            name: name.to_owned(),
+            partitions: known.partitions,
+            config: known.config.clone(),
+            internal: is_internal(name),
+        }
+    }
+
+    /// The id that was told when the topic was made, else one of its name.
+    fn topic_id(&self, name: &str) -> [u8; 16] {
+        let told = self.bulletin.get(&bulletin::topic_entry(name));
+        let told = told.unwrap_or_default();
+        let mut id = [0; 16];
+        let mut hash = blake3::Hasher::new_derive_key("tidegate 2026 topic id on kafka");
+        for part in [&self.cluster.id, name, &told] {
+            hash.update(&part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        hash.finalize_xof().fill(&mut id);
+        id
+    }
+
+    async fn tell(&self, entry: &str, told: Option<&str>) -> Result<(), LogError> {
+        self.bulletin
+            .tell(&self.straight, &self.marks, entry, told)
+            .await?;
+        self.bulletin.read_on(&self.marks, &self.readers).await
+    }
+
+    async fn marks_of(&self, topic: &str, partition: i32) -> Result<Watermarks, LogError> {
+        self.topics.check(topic, partition).await?;
+        let marks = self.marks.of(topic, partition).await;
+        if marks.is_err() {
+            // Deleted by another than this log, perhaps.
+            self.topics.look().await?;
+            self.topics.check(topic, partition).await?;
+        }
+        marks
+    }
+}
+
+#[async_trait::async_trait]
+impl Log for KafkaLog {
+    async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, LogError>> {
+        self.parts.append_straight(appends).await
+    }
+
+    async fn lookup(&self, _claim: &Claim) -> Result<Option<Appended>, LogError> {
+        Err(no_claims())
+    }
+
+    async fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Read, LogError> {
+        let marks = self.parts.marks_of(topic, partition).await?;
+        let readers = &self.parts.readers;
+        readers.read(topic, partition, from, max_bytes, marks).await
+    }
+
+    async fn watch(
+        &self,
+        topic: &str,
+        partition: i32,
+        beyond: Offset,
+        at_most: Duration,
+    ) -> Result<Offset, LogError> {
+        let began = Instant::now();
+        let deadline = began.checked_add(at_most);
+        loop {
+            let high = self.parts.marks_of(topic, partition).await?.high;
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if high > beyond || is_late {
+                return Ok(high);
+            }
+            let pause = Instant::now() + WATCH_PAUSE;
+            let until = deadline.map_or(pause, |deadline| deadline.min(pause));
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    async fn watermarks(&self, topic: &str, partition: i32) -> Result<Watermarks, LogError> {
+        self.parts.marks_of(topic, partition).await
+    }
+
+    async fn offset_at(
+        &self,
+        topic: &str,
+        partition: i32,
+        timestamp_ms: i64,
+    ) -> Result<Option<Offset>, LogError> {
+        let marks = self.parts.marks_of(topic, partition).await?;
+        let cluster = Arc::clone(&self.parts.cluster);
+        let topic = topic.to_owned();
+        blocking(move || {
+            let failed = |error| error::question(&error, &topic);
+            let mut list = TopicPartitionList::new();
+            // Times below 0 are questions of another kind in Kafka's protocol.
+            list.add_partition_offset(&topic, partition, At::Offset(timestamp_ms.max(0)))
+                .map_err(failed)?;
+            let asked = cluster.asked();
+            let found = asked.offsets_for_times(list, cluster.options.deadline);
+            let found = found.map_err(failed)?;
+            let element = found.find_partition(&topic, partition);
+            let element = element.ok_or_else(|| LogError::not_stored("no answer"))?;
+            element.error().map_err(failed)?;
+            Ok(match element.offset() {
+                At::Offset(offset) if offset < marks.high => Some(offset.max(marks.log_start)),
+                _ => None,
+            })
+        })
+        .await
+    }
+
+    async fn topics(&self) -> Result<Vec<Topic>, LogError> {
+        let parts = &self.parts;
+        let view = parts.topics.look().await?;
+        parts.bulletin.read_on(&parts.marks, &parts.readers).await?;
+        let topics = view.topics.iter();
+        Ok(topics
+            .map(|(name, known)| parts.named(name, known))
+            .collect())
+    }
+
+    async fn bounds(&self) -> Result<Bounds, LogError> {
+        self.parts.topics.bounds().await
+    }
+
+    async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {
+        let parts = &self.parts;
+        let known = parts.topics.create(&spec).await?;
+        let id = uuid::Uuid::new_v4().to_string();
+        let entry = bulletin::topic_entry(&spec.name);
+        parts.tell(&entry, Some(&id)).await?;
+        Ok(parts.named(&spec.name, &known))
+    }
+
+    async fn alter_topic(&self, name: &str, alter: AlterTopic) -> Result<Topic, LogError> {
+        let known = self.parts.topics.alter(name, &alter).await?;
+        Ok(self.parts.named(name, &known))
+    }
+
+    async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
+        let parts = &self.parts;
+        parts.topics.delete(name).await?;
+        parts.readers.forget(name);
+        parts.marks.forget(name);
+        parts.tell(&bulletin::topic_entry(name), None).await
+    }
+
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<Offset>>, LogError> {
+        let known = self.parts.topics.known(topic).await?;
+        let parts = Arc::clone(&self.parts);
+        let (group, topic) = (group.to_owned(), topic.to_owned());
+        blocking(move || parts.groups.committed(&group, &topic, known.partitions)).await
+    }
+
+    async fn commit(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offset: Offset,
+    ) -> Result<(), LogError> {
+        self.parts.topics.check(topic, partition).await?;
+        check_commit(group, offset)?;
+        let parts = Arc::clone(&self.parts);
+        let (group, topic) = (group.to_owned(), topic.to_owned());
+        blocking(move || parts.groups.commit(&group, &topic, partition, offset)).await
+    }
+
+    async fn groups(&self) -> Result<Vec<String>, LogError> {
+        let parts = Arc::clone(&self.parts);
+        blocking(move || parts.groups.names()).await
+    }
+}

@@ -1,0 +1,35 @@
+//! An external cluster keeps the promise that every log keeps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tidegate_event_log::Log;
+use tidegate_event_log::conformance::{Subject, run_without_claims};
+use tidegate_kafka_log::{KafkaLog, KafkaOptions};
+
+use crate::support::{kafka, wipe};
+
+async fn subject() -> Subject {
+    let bootstrap = &kafka().bootstrap;
+    wipe(bootstrap).await;
+    let ahead_ms = Arc::new(AtomicI64::new(0));
+    let clock = Arc::clone(&ahead_ms);
+    let now_ms = move || {
+        let wall = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+        i64::try_from(wall).unwrap() + clock.load(Ordering::Relaxed)
+    };
+    let options = KafkaOptions::new(bootstrap);
+    let log: Arc<dyn Log> = Arc::new(KafkaLog::open_by(options, now_ms).await.unwrap());
+    Subject::new(log)
+        .with_gaps()
+        .with_clock(move |by: Duration| {
+            let by = i64::try_from(by.as_millis()).unwrap();
+            ahead_ms.fetch_add(by, Ordering::Relaxed);
+        })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kafka_cluster_conforms() {
+    run_without_claims(&subject).await;
+}

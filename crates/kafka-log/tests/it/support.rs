@@ -1,0 +1,110 @@
+//! An Apache Kafka of one node, shared by the tests of this binary. It ends with the process, however that ends.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// Starts a cluster, says where it is, and stops it when nobody holds the other end of its input.
+const SCRIPT: &str = r#"
+set -euo pipefail
+dir=$(mktemp -d)
+trap '"$0" stop --dir "$dir" >&2; rm -rf "$dir"' EXIT
+trap '' INT TERM
+"$0" start --dir "$dir" --port "$1" --set log.message.timestamp.after.max.ms=9223372036854775807 \
+  --set group.min.session.timeout.ms=1000
+exec >&-
+cat >/dev/null
+"#;
+
+pub(crate) struct Kafka {
+    pub(crate) bootstrap: String,
+    _script: Child,
+    _held: ChildStdin,
+}
+
+/// Returns the cluster of this process.
+pub(crate) fn kafka() -> &'static Kafka {
+    static KAFKA: OnceLock<Kafka> = OnceLock::new();
+    KAFKA.get_or_init(|| {
+        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/kafka");
+        let mut script = Command::new("bash")
+            .args(["-c", SCRIPT])
+            .arg(tool)
+            .arg(free_port().to_string())
+            .env("KAFKA_HEAP_OPTS", "-Xms256m -Xmx512m")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let held = script.stdin.take().unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(script.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "no kafka: run `tools/kafka install`");
+        Kafka {
+            bootstrap: line.trim().to_owned(),
+            _script: script,
+            _held: held,
+        }
+    })
+}
+
+/// Finds two ports below those that the system gives to outgoing connections.
+fn free_port() -> u16 {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut ports = (first..31_000).step_by(2);
+    ports
+        .find(|port| is_free(*port) && is_free(port + 1))
+        .unwrap()
+}
+
+/// Deletes every topic and group of the cluster, so that the next log finds it empty.
+pub(crate) async fn wipe(bootstrap: &str) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap);
+    let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
+    let asked: BaseConsumer = config.set("group.id", "wipe").create().unwrap();
+    let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+    let topics = || {
+        let metadata = asked.fetch_metadata(None, LIMIT).unwrap();
+        let names = metadata
+            .topics()
+            .iter()
+            .map(|topic| topic.name().to_owned());
+        names
+            .filter(|name| !name.starts_with("__"))
+            .collect::<Vec<_>>()
+    };
+    let names = topics();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    if !names.is_empty() {
+        for deleted in admin.delete_topics(&names, &options).await.unwrap() {
+            deleted.unwrap();
+        }
+    }
+    let groups = asked.fetch_group_list(None, LIMIT).unwrap();
+    let groups: Vec<_> = groups.groups().iter().map(|group| group.name()).collect();
+    if !groups.is_empty() {
+        for deleted in admin.delete_groups(&groups, &options).await.unwrap() {
+            // One that is gone with its last offset is gone.
+            if let Err((group, code)) = deleted {
+                assert_eq!(code, RDKafkaErrorCode::GroupIdNotFound, "{group}");
+            }
+        }
+    }
+    while !topics().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
