@@ -10,12 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use tidegate_event_log::{
-    Append, Claim, Disposition, Fingerprint, Log, LogError, Offset, Record, StoredRecord,
+    Append, Claim, Disposition, Fingerprint, Log, LogError, Record, StoredRecord,
 };
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::state::{self, CLAIM_WINDOW};
+use crate::state::{self, CLAIM_WINDOW, Position};
 
 const PARTITION: i32 = 0;
 const READ_BYTES: usize = 1024 * 1024;
@@ -41,7 +41,7 @@ pub(crate) struct Kept<T> {
     log: Arc<dyn Log>,
     value: RwLock<Arc<T>>,
     /// Where to read on. Whoever holds it is the one who writes.
-    position: tokio::sync::Mutex<Offset>,
+    position: tokio::sync::Mutex<Position>,
     changed: Notify,
 }
 
@@ -59,7 +59,7 @@ impl<T: Fold> Kept<T> {
         let kept = Self {
             log,
             value: RwLock::default(),
-            position: tokio::sync::Mutex::new(start),
+            position: tokio::sync::Mutex::new(Position::start(start)),
             changed: Notify::new(),
         };
         let mut position = kept.position.lock().await;
@@ -108,7 +108,7 @@ impl<T: Fold> Kept<T> {
     /// Takes in what others write, as long as it is polled.
     pub(crate) async fn follow(&self) {
         loop {
-            let at = *self.position.lock().await;
+            let at = self.position.lock().await.next;
             let end = match self.log.watch(T::TOPIC, PARTITION, at, LOOK).await {
                 Ok(end) => end,
                 Err(error) => {
@@ -130,7 +130,7 @@ impl<T: Fold> Kept<T> {
     }
 
     /// Appends a record at the end as it is known; says whether it is the one that stands there.
-    async fn append(&self, record: Record, position: &mut Offset) -> Result<bool, LogError> {
+    async fn append(&self, record: Record, position: &mut Position) -> Result<bool, LogError> {
         let mut fingerprint = [0; 16];
         let mut hash = blake3::Hasher::new();
         hash.update(record.key.as_deref().unwrap_or_default());
@@ -142,7 +142,7 @@ impl<T: Fold> Kept<T> {
             partition: Some(PARTITION),
             record,
             claim: Some(Claim {
-                identity: Bytes::from(format!("kept\0{}\0{position}", T::TOPIC)),
+                identity: Bytes::from(format!("kept\0{}\0{}", T::TOPIC, position.beyond)),
                 fingerprint: Fingerprint(fingerprint),
                 window: CLAIM_WINDOW,
             }),
@@ -154,13 +154,14 @@ impl<T: Fold> Kept<T> {
     }
 
     /// Folds all that is in the topic by now.
-    async fn read_on(&self, position: &mut Offset) -> Result<(), LogError> {
+    async fn read_on(&self, position: &mut Position) -> Result<(), LogError> {
         loop {
             let read = self
                 .log
-                .read(T::TOPIC, PARTITION, *position, READ_BYTES)
+                .read(T::TOPIC, PARTITION, position.next, READ_BYTES)
                 .await?;
-            if !read.records.is_empty() {
+            if let Some(last) = read.records.last() {
+                position.beyond = last.offset + 1;
                 let mut current = self.value.write();
                 let value = Arc::make_mut(&mut current);
                 for stored in &read.records {
@@ -172,8 +173,8 @@ impl<T: Fold> Kept<T> {
                 drop(current);
                 self.changed.notify_waiters();
             }
-            *position = read.next.max(*position);
-            if *position >= read.high_watermark {
+            position.next = read.next;
+            if position.next >= read.high_watermark {
                 return Ok(());
             }
         }

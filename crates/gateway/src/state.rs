@@ -1,14 +1,33 @@
 //! What the internal topics have in common in which the gateway keeps what it must remember: how they
-//! are made, and how long a claim holds a place in them.
+//! are made, how far they were read, and how long a claim holds a place in them.
 
 use std::time::Duration;
 
-use tidegate_event_log::{TopicConfig, TopicSpec};
+use tidegate_event_log::{Offset, TopicConfig, TopicSpec};
 
 /// The largest record that the log takes.
 pub(crate) const MAX_RECORD_BYTES: usize = 4 * 1024 * 1024;
 /// Longer than any append is under way.
 pub(crate) const CLAIM_WINDOW: Duration = Duration::from_hours(30 * 24);
+
+/// How far a topic was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position {
+    /// Where to read on.
+    pub(crate) next: Offset,
+    /// Beyond the last record. It names the place of the next one: everybody who knows the same records knows the same
+    /// name, while `next` also depends on how much of a gap without records was seen.
+    pub(crate) beyond: Offset,
+}
+
+impl Position {
+    pub(crate) fn start(offset: Offset) -> Self {
+        Self {
+            next: offset,
+            beyond: offset,
+        }
+    }
+}
 
 /// Returns such a topic as it is created: in one order, and nothing ends in it.
 pub(crate) fn topic_spec(name: &str) -> TopicSpec {

@@ -32,7 +32,7 @@ pub(super) async fn newest_ms(
     let mut newest = None;
     for (partition, bounds) in (0..).zip(bounds) {
         if bounds.high > bounds.log_start {
-            let found = read_one(log, topic, partition, bounds.high - 1).await?;
+            let found = read_last(log, topic, partition, *bounds).await?;
             newest = newest.max(found.map(|stored| stored.timestamp_ms));
         }
     }
@@ -246,6 +246,25 @@ pub(super) async fn ends(log: &dyn Log, topic: &str) -> Result<Vec<Offset>, LogE
     let partitions = partitions(log, topic).await?;
     let marks = watermarks(log, topic, partitions).await?;
     Ok(marks.into_iter().map(|marks| marks.high).collect())
+}
+
+/// Returns the last record of a partition, or one near it. On Kafka the last offsets may hold none, so it steps back.
+async fn read_last(
+    log: &dyn Log,
+    topic: &str,
+    partition: i32,
+    bounds: Watermarks,
+) -> Result<Option<StoredRecord>, LogError> {
+    let mut back = 1;
+    loop {
+        let from = (bounds.high - back).max(bounds.log_start);
+        let read = answered(log.read(topic, partition, from, READ_BYTES)).await?;
+        let last = read.records.into_iter().next_back();
+        if last.is_some() || from == bounds.log_start {
+            return Ok(last);
+        }
+        back *= 2;
+    }
 }
 
 async fn read_one(

@@ -10,15 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use tidegate_event_log::{
-    Append, Claim, Disposition, Fingerprint, Log, LogError, Offset, TopicSpec,
-};
+use tidegate_event_log::{Append, Claim, Disposition, Fingerprint, Log, LogError, TopicSpec};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::Error;
 use super::record::Change;
 use super::table::Table;
-use crate::state::{self, CLAIM_WINDOW, MAX_RECORD_BYTES};
+use crate::state::{self, CLAIM_WINDOW, MAX_RECORD_BYTES, Position};
 
 pub(crate) const TOPIC: &str = "_schemas";
 const PARTITION: i32 = 0;
@@ -42,7 +40,7 @@ pub(crate) struct Store {
     /// Another number whenever the table may be another.
     revision: AtomicU64,
     /// Where to read on. Whoever holds it is the one who writes.
-    position: tokio::sync::Mutex<Offset>,
+    position: tokio::sync::Mutex<Position>,
 }
 
 /// What became of an append.
@@ -71,7 +69,7 @@ impl Store {
             log,
             table: RwLock::default(),
             revision: AtomicU64::new(0),
-            position: tokio::sync::Mutex::new(start),
+            position: tokio::sync::Mutex::new(Position::start(start)),
         };
         let mut position = store.position.lock().await;
         store.read_on(&mut position).await?;
@@ -142,7 +140,7 @@ impl Store {
         &self,
         operation: &'static str,
         deadline: Instant,
-        position: &mut Offset,
+        position: &mut Position,
         change: &Change,
     ) -> Result<Landed, Error> {
         let record = change.record();
@@ -167,7 +165,7 @@ impl Store {
             partition: Some(PARTITION),
             record,
             claim: Some(Claim {
-                identity: Bytes::from(format!("registry\0{TOPIC}\0{position}")),
+                identity: Bytes::from(format!("registry\0{TOPIC}\0{}", position.beyond)),
                 fingerprint: Fingerprint(fingerprint),
                 window: CLAIM_WINDOW,
             }),
@@ -194,7 +192,7 @@ impl Store {
             }
         };
         let until = async {
-            while *position <= at {
+            while position.beyond <= at {
                 let left = deadline.saturating_duration_since(Instant::now());
                 self.log.watch(TOPIC, PARTITION, at, left).await?;
                 self.read_on(position).await?;
@@ -209,11 +207,11 @@ impl Store {
     }
 
     /// Folds all that is in the topic by now.
-    async fn read_on(&self, position: &mut Offset) -> Result<(), LogError> {
+    async fn read_on(&self, position: &mut Position) -> Result<(), LogError> {
         loop {
             let read = self
                 .log
-                .read(TOPIC, PARTITION, *position, READ_BYTES)
+                .read(TOPIC, PARTITION, position.next, READ_BYTES)
                 .await?;
             let mut current = self.table.write();
             if !read.records.is_empty() {
@@ -228,10 +226,10 @@ impl Store {
                 if let Err(problem) = applied {
                     tracing::error!(offset, problem, "a record of the schemas is left out");
                 }
-                *position = offset + 1;
+                position.beyond = offset + 1;
             }
-            *position = read.next.max(*position);
-            if *position >= read.high_watermark {
+            position.next = read.next;
+            if position.next >= read.high_watermark {
                 return Ok(());
             }
         }
