@@ -18,9 +18,10 @@ use tidegate_broker::wal::inspect;
 use tidegate_broker::{Broker, OpenError, Options, net, settings};
 use tidegate_contract::record::Incoming;
 use tidegate_contract::{Contracts, load};
+use tidegate_gateway::tls::{Files, Tls};
 use tidegate_gateway::{
-    ContractSource, Gateway, Parts, RandomIds, Secret, Source, SystemClock, serve_http, serve_ops,
-    serve_registry,
+    ContractSource, Gateway, Listening, Parts, RandomIds, Secret, Source, SystemClock, serve_http,
+    serve_ops, serve_registry,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -40,6 +41,8 @@ pub(crate) struct Running {
     operations: Door,
     kafka_port: KafkaPort,
     broker: Broker,
+    /// Doors that speak TLS, by the names they have in the ready line.
+    tls: Vec<(&'static str, Tls)>,
 }
 
 /// The contracts in force, as the Kafka port asks for them.
@@ -117,9 +120,19 @@ impl Running {
         let contracts = contracts(config)?.map_or(ContractSource::Log, ContractSource::Folder);
         let options = options(config)?;
         let mut gateway_settings = gateway_settings(config)?;
-        let (events, http) = bind(config.ingress.listen, "--http").await?;
-        let (schemas, registry) = bind(config.registry.listen, "--registry").await?;
-        let (operations, ops) = bind(config.operations.listen, "--ops").await?;
+        let (ingress, at_registry, at_ops) =
+            (&config.ingress, &config.registry, &config.operations);
+        let (events, http) = bind(ingress.listen, &ingress.tls, "--http").await?;
+        let (schemas, registry) = bind(at_registry.listen, &at_registry.tls, "--registry").await?;
+        let (operations, ops) = bind(at_ops.listen, &at_ops.tls, "--ops").await?;
+        let doors = [
+            ("http", &events),
+            ("registry", &schemas),
+            ("ops", &operations),
+        ];
+        let tls = doors.into_iter();
+        let tls = tls.filter_map(|(name, door)| Some((name, door.tls.clone()?)));
+        let tls = tls.collect();
         let open = tokio::task::spawn_blocking(move || Broker::open(options)).await;
         let broker = open.context("opening the log")?.map_err(not_opened)?;
         broker
@@ -162,7 +175,30 @@ impl Running {
             operations,
             kafka_port,
             broker,
+            tls,
         })
+    }
+
+    /// Says where the doors are, in one line for scripts. A last word names those that speak TLS; without
+    /// one the line is what it was before there was TLS.
+    pub(crate) fn ready(&self) -> String {
+        let mut line = format!(
+            "ready http={} registry={} kafka={} ops={}",
+            self.http, self.registry, self.kafka, self.ops
+        );
+        let doors: Vec<&str> = self.tls.iter().map(|(name, _)| *name).collect();
+        if !doors.is_empty() {
+            line.push_str(" tls=");
+            line.push_str(&doors.join(","));
+        }
+        line
+    }
+
+    /// Has the files of TLS looked at now.
+    pub(crate) fn look_at_files(&self) {
+        for (_, tls) in &self.tls {
+            tls.look_now();
+        }
     }
 
     /// Waits until a door ends by itself, which none should.
@@ -238,11 +274,24 @@ async fn stop_log(broker: Broker) -> anyhow::Result<()> {
     stopped.await.context("stopping the log")
 }
 
-async fn bind(listen: Listen, flag: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+async fn bind(
+    listen: Listen,
+    files: &Option<Files>,
+    flag: &str,
+) -> Result<(Listening, SocketAddr), Failure> {
+    let tls = files.clone().map(|files| Tls::load(files, &SystemClock));
+    let tls = tls.transpose().map_err(|error| {
+        let text = error.to_string();
+        let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+        Failure::new(Exit::Failed, format!("TLS: {message}")).with_hint(hint)
+    })?;
     let Listen(address) = listen;
     let bound = TcpListener::bind(address).await;
     bound
-        .and_then(|listener| listener.local_addr().map(|bound| (listener, bound)))
+        .and_then(|listener| {
+            let bound = listener.local_addr()?;
+            Ok((Listening { listener, tls }, bound))
+        })
         .map_err(|error| {
             let message = format!("cannot listen on `{address}`: {error}");
             let hint = format!("stop what listens there, or name another address with `{flag}`");

@@ -14,23 +14,22 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
 
 use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
-use crate::server::{Wording, serve};
+use crate::server::{Door, Listening, serve};
 use crate::{bridges, contracts, identity, ingress, query, registry};
 
 /// Prometheus asks for this form by name.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves events and API on `listener` until `shutdown` ends, then lets running requests end.
+/// Serves events and API on `listening` until `shutdown` ends, then lets running requests end.
 ///
 /// # Errors
 /// The listener failed for good.
 pub async fn serve_http(
-    listener: TcpListener,
+    listening: impl Into<Listening> + Send,
     gateway: Arc<Gateway>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
@@ -41,9 +40,9 @@ pub async fn serve_http(
         draining.start_draining();
     };
     serve(
-        listener,
+        listening.into(),
         router,
-        Wording::Problem,
+        Door::Events,
         Arc::clone(&gateway),
         shutdown,
     )
@@ -58,12 +57,12 @@ pub async fn serve_http(
 /// # Errors
 /// The listener failed for good.
 pub async fn serve_registry(
-    listener: TcpListener,
+    listening: impl Into<Listening> + Send,
     gateway: Arc<Gateway>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let router = registry::routes::router(Arc::clone(&gateway));
-    serve(listener, router, Wording::Registry, gateway, shutdown).await
+    serve(listening.into(), router, Door::Registry, gateway, shutdown).await
 }
 
 /// Serves the operations door: metrics, liveness, readiness. It is not to be reached from outside.
@@ -71,12 +70,19 @@ pub async fn serve_registry(
 /// # Errors
 /// The listener failed for good.
 pub async fn serve_ops(
-    listener: TcpListener,
+    listening: impl Into<Listening> + Send,
     gateway: Arc<Gateway>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let router = operations(Arc::clone(&gateway));
-    serve(listener, router, Wording::Problem, gateway, shutdown).await
+    serve(
+        listening.into(),
+        router,
+        Door::Operations,
+        gateway,
+        shutdown,
+    )
+    .await
 }
 
 fn api(gateway: Arc<Gateway>) -> Router {

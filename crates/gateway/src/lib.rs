@@ -39,12 +39,14 @@ mod request;
 mod server;
 mod settings;
 mod state;
+pub mod tls;
 
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use contracts::ContractSource;
 pub use gateway::{Gateway, Parts, StartError};
 pub use http::{serve_http, serve_ops, serve_registry};
 pub use ingress::port::RecordRules;
+pub use server::Listening;
 pub use settings::{
     Algorithm, Encoding, HmacScheme, Identity, Issuer, Provider, Secret, Settings, Source,
     SourceError,

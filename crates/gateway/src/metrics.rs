@@ -52,6 +52,17 @@ struct EnforceLabel {
     rule: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DoorLabel {
+    door: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct HandshakeLabel {
+    door: &'static str,
+    reason: &'static str,
+}
+
 /// Counts what the Kafka port refuses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PortRefusals(Family<EnforceLabel, Counter>);
@@ -81,6 +92,91 @@ pub(crate) struct BridgeMeters {
     pub(crate) halted: Gauge,
 }
 
+/// Why a TLS handshake did not end well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refused {
+    /// No TLS was spoken.
+    Plaintext,
+    /// The caller's certificate is missing or not right.
+    Certificate,
+    /// It took too long.
+    Timeout,
+    /// Versions, suites, broken messages, or the caller went away.
+    Handshake,
+}
+
+/// What TLS does at all doors.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsMetrics {
+    ends: Family<DoorLabel, Gauge>,
+    broken: Family<DoorLabel, Gauge>,
+    refused: Family<HandshakeLabel, Counter>,
+}
+
+/// What TLS does at one door.
+#[derive(Clone, Debug)]
+pub(crate) struct DoorTls {
+    metrics: TlsMetrics,
+    door: &'static str,
+}
+
+impl TlsMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "tls_certificate_expiry_timestamp",
+            "When the certificate that a door serves with ends, since 1970, by door",
+            Unit::Seconds,
+            self.ends.clone(),
+        );
+        registry.register(
+            "tls_files_broken",
+            "Whether a door's newest TLS files cannot be used, so that the earlier serve on (1), or not (0), by door",
+            self.broken.clone(),
+        );
+        registry.register(
+            "tls_handshakes_refused",
+            "Connections that ended before a request because of TLS, by door and reason",
+            self.refused.clone(),
+        );
+    }
+
+    pub(crate) fn door(&self, door: &'static str) -> DoorTls {
+        DoorTls {
+            metrics: self.clone(),
+            door,
+        }
+    }
+}
+
+impl DoorTls {
+    pub(crate) fn name(&self) -> &'static str {
+        self.door
+    }
+
+    pub(crate) fn serves_until(&self, ends_s: i64) {
+        let label = DoorLabel { door: self.door };
+        self.metrics.ends.get_or_create(&label).set(ends_s);
+    }
+
+    pub(crate) fn is_broken(&self, broken: bool) {
+        let label = DoorLabel { door: self.door };
+        let gauge = self.metrics.broken.get_or_create(&label);
+        gauge.set(i64::from(broken));
+    }
+
+    pub(crate) fn refuse(&self, why: Refused) {
+        let reason = match why {
+            Refused::Plaintext => "plaintext",
+            Refused::Certificate => "certificate",
+            Refused::Timeout => "timeout",
+            Refused::Handshake => "handshake",
+        };
+        let door = self.door;
+        let label = HandshakeLabel { door, reason };
+        self.metrics.refused.get_or_create(&label).inc();
+    }
+}
+
 /// All metrics of the gateway.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -101,6 +197,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: Counter,
     inflight_bytes: Gauge,
     pub(crate) schemas: SchemaMetrics,
+    pub(crate) tls: TlsMetrics,
 }
 
 /// What the schema registry's door does, and what is behind it.
@@ -208,6 +305,7 @@ impl Metrics {
             connections_refused: Counter::default(),
             inflight_bytes: Gauge::default(),
             schemas: SchemaMetrics::default(),
+            tls: TlsMetrics::default(),
             registry: Registry::default(),
         };
         let add = &mut registry;
@@ -270,6 +368,7 @@ impl Metrics {
             metrics.inflight_bytes.clone(),
         );
         metrics.schemas.register(add);
+        metrics.tls.register(add);
         Self {
             registry,
             ..metrics

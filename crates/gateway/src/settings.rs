@@ -10,7 +10,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Connections served at a time; one more is told so and closed.
     pub max_connections: usize,
-    /// How long a request's head may take, and how long a connection may idle between requests.
+    /// How long a TLS handshake may take, then a request's head, and how long a connection may idle
+    /// between requests.
     pub header_timeout: Duration,
     /// How long a request's body may take.
     pub body_timeout: Duration,
@@ -39,6 +40,8 @@ pub struct Settings {
     pub region: Option<String>,
     /// What the hashes of protected fields are made with.
     pub hash_key: Option<Secret>,
+    /// How often the files of the doors' TLS are looked at.
+    pub tls_look_every: Duration,
     /// What the log calls itself; clients of the registry may ask.
     pub cluster_id: String,
     /// Request headers kept beside a quarantined event, in lower case. Never credentials.
@@ -64,6 +67,7 @@ impl Default for Settings {
             sources: BTreeMap::new(),
             region: None,
             hash_key: None,
+            tls_look_every: Duration::from_secs(5),
             cluster_id: String::new(),
             quarantine_headers: [
                 "content-type",

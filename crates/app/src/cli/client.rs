@@ -1,5 +1,6 @@
 //! Asks a running gateway through its HTTP API, as anyone does, and says what its refusals mean.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use clap::Args;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Certificate, ClientBuilder, Identity, Method, Response, StatusCode, Url};
 use serde_json::Value;
 
 use super::failure::{Exit, Failure};
@@ -49,7 +50,27 @@ pub(crate) struct Server {
         default_value = "http://127.0.0.1:8080"
     )]
     url: String,
+    #[command(flatten)]
+    trust: Trust,
 }
+
+/// Whom a client trusts over TLS, and what it shows of itself.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Trust {
+    /// The authorities that the gateway's certificate may come from, PEM; without it those of this machine.
+    #[arg(long, value_name = "FILE", env = CA)]
+    ca: Option<PathBuf>,
+    /// A certificate to show to the gateway, PEM.
+    #[arg(long, value_name = "FILE", env = CERTIFICATE, requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of that certificate.
+    #[arg(long, value_name = "FILE", env = KEY, requires = "cert")]
+    key: Option<PathBuf>,
+}
+
+const CA: &str = "TIDEGATE_CA";
+const CERTIFICATE: &str = "TIDEGATE_CERT";
+const KEY: &str = "TIDEGATE_KEY";
 
 /// A connection to a gateway.
 pub(crate) struct Client {
@@ -69,10 +90,16 @@ enum Asked {
 }
 
 impl Server {
-    /// Names a gateway by its address.
+    /// Names a gateway by its address; whom to trust, the environment says.
     pub(crate) fn at(url: &str) -> Self {
+        let file = |name| std::env::var_os(name).map(PathBuf::from);
         Self {
             url: url.to_owned(),
+            trust: Trust {
+                ca: file(CA),
+                cert: file(CERTIFICATE),
+                key: file(KEY),
+            },
         }
     }
 
@@ -86,31 +113,61 @@ impl Server {
             Failure::new(Exit::Usage, message)
         };
         let base = Url::parse(&self.url).map_err(|error| wrong(error.to_string()))?;
-        if base.scheme() != "http" {
-            return Err(wrong(
-                "it begins with `http://`, as there is no TLS yet".to_owned(),
-            ));
-        }
+        let http = match base.scheme() {
+            "http" => client_of(plain(), api_key()?)?,
+            "https" => client_of(self.trust.client()?, api_key()?)?,
+            _ => {
+                return Err(wrong("it begins with `http://` or `https://`".to_owned()));
+            }
+        };
         Ok(Client {
             base,
-            http: client_with(api_key()?)?,
+            http,
             option: "--url",
         })
     }
 }
 
-/// Makes an HTTP client that goes straight to the gateway: its doors are on this machine.
+impl Trust {
+    /// Begins an HTTP client that speaks TLS.
+    fn client(&self) -> Result<ClientBuilder, Failure> {
+        let read = |file: &Path| {
+            let name = || format!("`{}`", file.display());
+            std::fs::read(file).with_context(name)
+        };
+        let mut client = straight();
+        if let Some(file) = &self.ca {
+            let authorities = Certificate::from_pem_bundle(&read(file)?);
+            let none = || format!("`{}` has no certificate", file.display());
+            let authorities = authorities.ok().filter(|all| !all.is_empty());
+            client = client.tls_certs_only(authorities.with_context(none)?);
+        }
+        if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
+            let pair = [read(certificate)?, read(key)?].join(&b'\n');
+            let (certificate, key) = (certificate.display(), key.display());
+            // The error may repeat what it read, so it is not told.
+            let pair = Identity::from_pem(&pair).ok();
+            let none = || format!("`{certificate}` and `{key}` are no certificate and key");
+            client = client.identity(pair.with_context(none)?);
+        }
+        Ok(client)
+    }
+}
+
+/// Makes an HTTP client for doors that speak no TLS.
 ///
 /// # Errors
 /// The system gives no randomness or the like.
 pub(crate) fn http_client() -> Result<reqwest::Client, Failure> {
-    client_with(None)
+    client_of(plain(), None)
 }
 
 /// Makes a client that shows this credential with every request.
-fn client_with(credential: Option<HeaderValue>) -> Result<reqwest::Client, Failure> {
+fn client_of(
+    client: ClientBuilder,
+    credential: Option<HeaderValue>,
+) -> Result<reqwest::Client, Failure> {
     let shown = credential.map(|credential| (AUTHORIZATION, credential));
-    let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
     let client = client.default_headers(shown.into_iter().collect());
     Ok(client.build().context("the HTTP client cannot be made")?)
 }
@@ -128,6 +185,16 @@ fn api_key() -> Result<Option<HeaderValue>, Failure> {
     };
     value.set_sensitive(true);
     Ok(Some(value))
+}
+
+/// Begins a client that speaks no TLS, which a machine without authorities of its own can make too.
+fn plain() -> ClientBuilder {
+    straight().tls_certs_only([])
+}
+
+/// No proxy is between a gateway and those who run it.
+fn straight() -> ClientBuilder {
+    reqwest::Client::builder().no_proxy().timeout(TIMEOUT)
 }
 
 /// Writes a path.

@@ -30,14 +30,15 @@ impl Serve {
         // From here on a signal means to stop in order; before, nothing was taken that could be lost.
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-        ui.line(&format!(
-            "ready http={} registry={} kafka={} ops={}",
-            running.http, running.registry, running.kafka, running.ops
-        ))?;
-        let failed = tokio::select! {
-            _ = terminate.recv() => None,
-            _ = interrupt.recv() => None,
-            failed = running.failed() => Some(failed),
+        let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
+        ui.line(&running.ready())?;
+        let failed = loop {
+            tokio::select! {
+                _ = terminate.recv() => break None,
+                _ = interrupt.recv() => break None,
+                _ = hangup.recv() => running.look_at_files(),
+                failed = running.failed() => break Some(failed),
+            }
         };
         tracing::info!("stopping");
         match failed {
@@ -69,6 +70,9 @@ pub(crate) struct Settings {
     /// Where metrics and health are.
     #[arg(long, value_name = "ADDR")]
     ops: Option<String>,
+    /// Let doors be reached from other machines without TLS. Whoever is between reads and changes all.
+    #[arg(long)]
+    insecure: bool,
     /// A file of settings; those it does not have keep their default.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -113,6 +117,7 @@ impl Settings {
             layers = layers.flag("--source-secret", &key, Some(reference));
         }
         layers
+            .insecure(self.insecure)
             .settle()
             .map_err(|found| Failure::of_findings(Exit::Usage, found))
     }

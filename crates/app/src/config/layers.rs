@@ -108,6 +108,7 @@ impl fmt::Display for Place {
 pub(crate) struct Layers {
     values: BTreeMap<String, Written>,
     problems: Vec<Diagnostic>,
+    insecure: bool,
 }
 
 impl Default for Layers {
@@ -115,6 +116,7 @@ impl Default for Layers {
         let mut layers = Self {
             values: BTreeMap::new(),
             problems: Vec::new(),
+            insecure: false,
         };
         for leaf in leaves(DEFAULT).expect("a test parses the default") {
             let place = Place::in_file(DEFAULT_NAME, DEFAULT, leaf.value_at);
@@ -198,6 +200,12 @@ impl Layers {
         self
     }
 
+    /// Lets doors without protection be reached from other machines. It is said on the command line
+    /// only: whoever starts it says so each time.
+    pub(crate) fn insecure(self, insecure: bool) -> Self {
+        Self { insecure, ..self }
+    }
+
     #[cfg(test)]
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
@@ -251,7 +259,7 @@ impl Layers {
     /// # Errors
     /// All that is wrong in any layer.
     pub(crate) fn settle(self) -> Result<Config, Vec<Diagnostic>> {
-        super::read::config(self.values, self.problems)
+        super::read::config(self.values, self.problems, self.insecure)
     }
 }
 

@@ -4,6 +4,7 @@
 //! Every value keeps where it came from, so that a wrong one is found. Reads no file but the one
 //! it is given; what the values do is `wire.rs`'s.
 
+mod exposure;
 mod layers;
 mod read;
 mod sources;
@@ -12,6 +13,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use tidegate_gateway::tls;
 
 pub(crate) use self::layers::Layers;
 #[cfg(test)]
@@ -38,6 +41,7 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) struct Ingress {
     pub(crate) listen: Listen,
+    pub(crate) tls: Option<tls::Files>,
     pub(crate) max_connections: usize,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Duration,
@@ -61,6 +65,7 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) listen: Listen,
+    pub(crate) tls: Option<tls::Files>,
 }
 
 /// The Kafka port.
@@ -83,6 +88,7 @@ pub(crate) struct KafkaSetting {
 #[derive(Debug)]
 pub(crate) struct Operations {
     pub(crate) listen: Listen,
+    pub(crate) tls: Option<tls::Files>,
 }
 
 /// The embedded log.
@@ -101,7 +107,7 @@ pub(crate) struct Log {
     pub(crate) delete_after: Duration,
 }
 
-/// An address of this machine that only this machine reaches.
+/// An address of this machine. Whether a door may have it, `exposure.rs` says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Listen(pub(crate) SocketAddr);
 
@@ -116,13 +122,6 @@ impl FromStr for Listen {
         let address: SocketAddr = numbered
             .parse()
             .map_err(|_| format!("`{text}` is not an address such as `127.0.0.1:8080`"))?;
-        if !address.ip().is_loopback() {
-            return Err(format!(
-                "`{text}` is reached from other machines, and there is neither TLS nor \
-                 authentication yet: only loopback addresses such as `127.0.0.1:{}` are possible",
-                address.port()
-            ));
-        }
         Ok(Self(address))
     }
 }

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use tidegate_contract::Diagnostic;
 use tidegate_contract::units::{ByteSize, Duration};
 use tidegate_gateway::Issuer;
+use tidegate_gateway::tls::{self, Client, Need};
 
+use super::exposure::{Guard, may_listen};
 use super::layers::{KAFKA, Written};
 use super::{
-    Config, Identity, Ingress, Kafka, KafkaSetting, Log, Operations, Registry, Source, sources,
+    Config, Identity, Ingress, Kafka, KafkaSetting, Listen, Log, Operations, Registry, Source,
+    sources,
 };
 
 /// The write-ahead log begins with so many segments.
@@ -22,6 +26,7 @@ pub(crate) const LEAST_SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
 pub(super) fn config(
     mut values: BTreeMap<String, Written>,
     problems: Vec<Diagnostic>,
+    insecure: bool,
 ) -> Result<Config, Vec<Diagnostic>> {
     let below = format!("{KAFKA}.");
     let of_kafka = values
@@ -34,7 +39,11 @@ pub(super) fn config(
             })
         });
     let settings = of_kafka.collect();
-    let mut read = Reader { values, problems };
+    let mut read = Reader {
+        values,
+        problems,
+        insecure,
+    };
     let config = read.config(settings);
     read.finish(config)
 }
@@ -42,6 +51,7 @@ pub(super) fn config(
 struct Reader {
     values: BTreeMap<String, Written>,
     problems: Vec<Diagnostic>,
+    insecure: bool,
 }
 
 impl Reader {
@@ -54,9 +64,12 @@ impl Reader {
         let hash_key = self.optional("privacy.hash_key");
         let ingress = self.ingress();
         let identity = self.identity();
-        let registry = self.value("registry.listen");
+        let registry_tls = self.tls("registry");
+        let registry = self.listen("registry.listen", &registry_tls);
         let kafka = self.value("kafka.listen");
-        let operations = self.value("operations.listen");
+        let kafka = self.guarded(kafka, "kafka.listen", Guard { tls: false });
+        let operations_tls = self.tls("operations");
+        let operations = self.listen("operations.listen", &operations_tls);
         let log = self.log();
         Some(Config {
             data: data?,
@@ -66,13 +79,17 @@ impl Reader {
             identity: identity?,
             region: region?,
             hash_key: hash_key?,
-            registry: Registry { listen: registry? },
+            registry: Registry {
+                listen: registry?,
+                tls: registry_tls?,
+            },
             kafka: Kafka {
                 listen: kafka?,
                 settings: kafka_settings,
             },
             operations: Operations {
                 listen: operations?,
+                tls: operations_tls?,
             },
             log: log?,
         })
@@ -90,7 +107,8 @@ impl Reader {
     }
 
     fn ingress(&mut self) -> Option<Ingress> {
-        let listen = self.value("ingress.listen");
+        let tls = self.tls("ingress");
+        let listen = self.listen("ingress.listen", &tls);
         let max_connections = self.count("ingress.max_connections", 1_000_000);
         let header_timeout = self.duration("ingress.header_timeout");
         let body_timeout = self.duration("ingress.body_timeout");
@@ -102,6 +120,7 @@ impl Reader {
         let max_inflight = self.memory("ingress.max_inflight");
         let ingress = Ingress {
             listen: listen?,
+            tls: tls?,
             max_connections: max_connections?,
             header_timeout: header_timeout?,
             body_timeout: body_timeout?,
@@ -154,6 +173,93 @@ impl Reader {
             first_key: first_key?,
             issuer,
         })
+    }
+
+    /// Reads the files of a door's TLS: none, or certificate and key and perhaps what callers show.
+    #[expect(clippy::option_option, reason = "wrong, not there, or there")]
+    fn tls(&mut self, door: &'static str) -> Option<Option<tls::Files>> {
+        let certificate_key = format!("{door}.tls.certificate");
+        let client_key = format!("{door}.tls.client");
+        let certificate: Option<Option<PathBuf>> = self.optional(&certificate_key);
+        let key: Option<Option<PathBuf>> = self.optional(&format!("{door}.tls.key"));
+        let authorities: Option<Option<PathBuf>> = self.optional(&format!("{door}.tls.client_ca"));
+        let revoked: Option<Option<PathBuf>> = self.optional(&format!("{door}.tls.client_crl"));
+        let need: Option<String> = self.value(&client_key);
+        let need = match need?.as_str() {
+            "optional" => Need::Optional,
+            "required" => Need::Required,
+            other => {
+                let message = format!("`{client_key}` is `optional` or `required`, not `{other}`");
+                self.refuse(&client_key, message);
+                return None;
+            }
+        };
+        let client = authorities?.map(|authorities| (authorities, need));
+        match (certificate?, key?, client, revoked?) {
+            (Some(certificate), Some(key), Some((authorities, need)), revoked) => {
+                let client = Some(Client {
+                    authorities,
+                    revoked,
+                    need,
+                });
+                Some(Some(tls::Files {
+                    certificate,
+                    key,
+                    client,
+                }))
+            }
+            (Some(_), Some(_), None, None) if need == Need::Required => {
+                let message = format!("`{client_key}: required` needs `{door}.tls.client_ca`");
+                self.refuse(&client_key, message);
+                None
+            }
+            (Some(certificate), Some(key), None, None) => Some(Some(tls::Files {
+                certificate,
+                key,
+                client: None,
+            })),
+            (None, None, None, None) => Some(None),
+            (Some(_), Some(_), None, Some(_)) => {
+                let message = format!("`{door}.tls.client_crl` needs `{door}.tls.client_ca`");
+                self.refuse(&format!("{door}.tls.client_crl"), message);
+                None
+            }
+            _ => {
+                let message = format!("`{door}.tls` needs `certificate` and `key`");
+                self.refuse(&certificate_key, message);
+                None
+            }
+        }
+    }
+
+    #[expect(clippy::option_option, reason = "wrong, not there, or there")]
+    fn listen(&mut self, key: &str, tls: &Option<Option<tls::Files>>) -> Option<Listen> {
+        let listen = self.value(key);
+        // Where the files are wrong, that is told, and no more.
+        let tls = tls.as_ref().is_none_or(Option::is_some);
+        self.guarded(listen, key, Guard { tls })
+    }
+
+    /// Refuses an address that other machines reach where nothing guards the door.
+    fn guarded(&mut self, listen: Option<Listen>, key: &str, guard: Guard) -> Option<Listen> {
+        let Listen(address) = listen?;
+        if may_listen(address, guard, self.insecure) {
+            return listen;
+        }
+        let way = match key {
+            "kafka.listen" => "the Kafka port has no TLS yet: listen".to_owned(),
+            _ => {
+                let door = key.trim_end_matches(".listen");
+                format!("the door has no TLS: set `{door}.tls`, listen")
+            }
+        };
+        let message = format!(
+            "`{address}` is reached from other machines, and {way} on an address such as \
+             `127.0.0.1:{}`, or start with `--insecure`",
+            address.port()
+        );
+        self.refuse(key, message);
+        None
     }
 
     fn log(&mut self) -> Option<Log> {

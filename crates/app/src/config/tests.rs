@@ -107,12 +107,51 @@ data: [a]
 fn no_key_is_declared_that_nobody_reads() {
     let source = include_str!("read.rs");
     let declared: BTreeSet<String> = Layers::default().keys().map(str::to_owned).collect();
+    // Three doors have the same settings of TLS.
+    let of_door = |key: &str| {
+        key.split_once(".tls.").is_some_and(|(door, part)| {
+            source.contains(&format!("tls(\"{door}\")"))
+                && source.contains(&format!("\"{{door}}.tls.{part}\""))
+        })
+    };
     for key in &declared {
         assert!(
-            source.contains(&format!("(\"{key}\"")),
+            source.contains(&format!("(\"{key}\"")) || of_door(key),
             "nobody reads `{key}`"
         );
     }
+}
+
+#[test]
+fn the_files_of_tls_belong_together() {
+    let told = |tls: &str| {
+        let file = format!("registry:\n  listen: 0.0.0.0:1\n  tls: {tls}\n");
+        match settle(&file, &[], &[]) {
+            Ok(config) => format!("{:?}", config.registry.tls),
+            Err(told) => told.lines().next().unwrap_or_default().to_owned(),
+        }
+    };
+    let shown: Vec<String> = [
+        "{}",
+        "{certificate: c.pem, key: c.key}",
+        "{certificate: c.pem}",
+        "{client_ca: a.pem}",
+        "{certificate: c.pem, key: c.key, client_crl: r.pem}",
+        "{certificate: c.pem, key: c.key, client: required}",
+        "{certificate: c.pem, key: c.key, client: must, client_ca: a.pem}",
+        "{certificate: c.pem, key: c.key, client: required, client_ca: a.pem, client_crl: r.pem}",
+    ]
+    .map(|tls| format!("{tls}\n  {}", told(tls)))
+    .to_vec();
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn beyond_loopback_a_door_takes_the_operators_word() {
+    let open = || Layers::default().flag("--http", "ingress.listen", Some("0.0.0.0:1".to_owned()));
+    assert!(open().settle().is_err());
+    let config = open().insecure(true).settle().unwrap();
+    assert_eq!(config.ingress.listen.0.to_string(), "0.0.0.0:1");
 }
 
 #[test]

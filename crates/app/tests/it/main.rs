@@ -20,4 +20,5 @@ mod readers;
 mod reference;
 mod schema;
 mod serve;
+mod tls;
 mod usage;

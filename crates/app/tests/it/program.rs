@@ -155,9 +155,14 @@ impl Served {
         )
     }
 
+    /// Sends a signal.
+    pub(crate) fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Sends a signal and waits for the end.
     pub(crate) fn signal(mut self, signal: Signal) -> ExitStatus {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.send(signal);
         self.child.wait().unwrap()
     }
 }

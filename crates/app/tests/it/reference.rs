@@ -12,7 +12,8 @@ use tidegate_broker::api::APIS;
 use tidegate_contract::Level;
 use tidegate_contract::lint::RULES;
 
-use crate::program::{Served, root, run};
+use crate::program::{Served, root, run, run_with};
+use crate::tls::certify;
 
 const MADE: &str =
     "<!-- Made from the code by crates/app/tests/it/reference.rs; edit that, not this. -->";
@@ -108,14 +109,30 @@ fn ask(address: &str, request: &str) -> String {
 #[test]
 fn the_metrics() {
     let data = tempdir().unwrap();
-    let contracts = ["--contracts", "examples/migration/contracts"];
-    let served = Served::start(data.path(), &contracts);
-    let ops = served.ready.split("ops=").nth(1).unwrap().trim();
-    // A family without a sample is not told; a refusal gives it one.
-    ask(
-        served.url.trim_start_matches("http://"),
-        "POST /v1/events/none",
+    let folder = tempdir().unwrap();
+    certify(folder.path());
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let tls = format!(
+        "{{certificate: {}, key: {}}}",
+        at("door.pem"),
+        at("door.key")
     );
+    std::fs::write(at("config.yaml"), format!("ingress: {{tls: {tls}}}")).unwrap();
+    let contracts = ["--contracts", "examples/migration/contracts"];
+    let config = at("config.yaml");
+    let served = Served::start(
+        data.path(),
+        &[&contracts[..], &["--config", &config]].concat(),
+    );
+    let ops = served.door("ops");
+    let ops = ops.trim_start_matches("http://");
+    // A family without a sample is not told; a refusal gives it one.
+    let http = served.url.trim_start_matches("http://");
+    ask(http, "POST /v1/events/none");
+    let url = format!("https://{http}");
+    let send = ["send", "--contract", "none", "--url", &url, "--ca"];
+    let sent = run_with(&[&send[..], &[&at("authority.pem")]].concat(), &[], "{}");
+    assert_eq!(sent.code, 6, "{sent}");
     let registry = served.door("registry");
     ask(registry.trim_start_matches("http://"), "GET /nothing");
     let answer = ask(ops, "GET /metrics");

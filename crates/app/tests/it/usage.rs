@@ -58,7 +58,7 @@ fn wrong_usage_ends_with_2() {
     insta::assert_snapshot!("no_place", run(&["event", "show", "orders/1"]));
     insta::assert_snapshot!(
         "no_http",
-        run(&["topic", "list", "--url", "https://127.0.0.1:1"])
+        run(&["topic", "list", "--url", "ftp://127.0.0.1:1"])
     );
 }
 

@@ -26,3 +26,4 @@ mod repeats;
 mod rules;
 mod schema_ids;
 mod sources;
+mod tls;
