@@ -10,6 +10,7 @@ use axum::http::{HeaderName, Response};
 use tidegate_contract::Contracts;
 use tidegate_event_log::{Log, LogError, TopicSpec};
 
+use crate::audit::{self, Act, Audit};
 use crate::bridges::Bridges;
 use crate::clock::{Clock, Ids};
 use crate::contracts::check::Turn;
@@ -116,6 +117,7 @@ pub struct Gateway {
     pub(crate) kept_headers: Vec<HeaderName>,
     pub(crate) started_ms: i64,
     pub(crate) registry: Arc<Store>,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) contracts: Room,
     /// One check of contracts at a time.
     pub(crate) contract_checks: Turn,
@@ -145,6 +147,7 @@ impl Gateway {
             })
             .collect::<Result<_, _>>()?;
         let started_ms = clock.now_ms();
+        create_topic(&*log, audit::topic_spec()).await?;
         create_topic(&*log, registry::store::topic_spec()).await?;
         let registry = Store::open(Arc::clone(&log)).await;
         let is_folder = matches!(contracts, ContractSource::Folder(_));
@@ -159,7 +162,13 @@ impl Gateway {
         let bridges = Bridges::start(shared.0, shared.1, shared.2).await;
         let (to_log, on_clock) = (Arc::clone(&log), Arc::clone(&clock));
         let identity = Identity::start(to_log, on_clock, settings.identity.clone()).await;
+        let audit = Audit::new(
+            Arc::clone(&log),
+            Arc::clone(&clock),
+            settings.audit_deadline,
+        );
         let gateway = Arc::new(Self {
+            audit: Arc::new(audit),
             log,
             privacy: Privacy::of(&settings),
             settings,
@@ -233,7 +242,8 @@ impl Gateway {
                 self.create_topic(letters).await?;
             }
         }
-        let schemas = self.register_schemas(contracts).await?;
+        let act = self.audit.own_act("schema.register");
+        let schemas = self.register_schemas(contracts, &act).await?;
         self.put_in_force(current, &partitions, &schemas);
         Ok(())
     }
@@ -264,6 +274,7 @@ impl Gateway {
     pub(crate) async fn register_schemas(
         &self,
         contracts: &Contracts,
+        act: &Act,
     ) -> Result<Schemas, StartError> {
         let mut schemas = Schemas::new();
         for contract in contracts {
@@ -273,7 +284,8 @@ impl Gateway {
             if !contract.lifecycle.accepts_events() {
                 continue;
             }
-            let registered = registry::subject::register(&self.registry, contract, subject).await;
+            let registered =
+                registry::subject::register(&self.registry, contract, subject, act).await;
             let registered = registered.map_err(|problem| StartError::Schema {
                 contract: contract.name.clone(),
                 subject: subject.clone(),

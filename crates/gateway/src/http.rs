@@ -19,7 +19,7 @@ use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 use crate::server::{Door, Listening, serve};
-use crate::{bridges, contracts, identity, ingress, query, registry};
+use crate::{audit, bridges, contracts, identity, ingress, query, registry};
 
 /// Prometheus asks for this form by name.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -87,12 +87,15 @@ pub async fn serve_ops(
 
 fn api(gateway: Arc<Gateway>) -> Router {
     Router::new()
-        .merge(ingress::routes::router())
         .merge(contracts::check::routes::router())
         .merge(contracts::routes::router())
         .merge(query::routes::router())
         .merge(bridges::routes::router())
         .merge(identity::routes::router())
+        .merge(audit::routes::router())
+        .route_layer(from_fn_with_state(Arc::clone(&gateway), audit::watch))
+        // Events are no changes; each is its own record.
+        .merge(ingress::routes::router())
         .route("/problems/{slug}", get(get_problem))
         .route_layer(from_fn_with_state(
             Arc::clone(&gateway),

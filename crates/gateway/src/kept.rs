@@ -15,6 +15,7 @@ use tidegate_event_log::{
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use crate::audit::{Act, Object, Outcome};
 use crate::state::{self, CLAIM_WINDOW, Position};
 
 const PARTITION: i32 = 0;
@@ -87,15 +88,47 @@ impl<T: Fold> Kept<T> {
         &self,
         decide: impl Fn(&T) -> Result<Option<Record>, E>,
     ) -> Result<Result<(), E>, LogError> {
+        self.change_in(None::<(&Act, fn(&T, &Record) -> Object)>, decide)
+            .await
+    }
+
+    /// As [`Kept::change`], for what somebody asks for: `object` says to the audit what is about to change.
+    pub(crate) async fn change_by<E>(
+        &self,
+        act: &Act,
+        object: impl Fn(&T, &Record) -> Object,
+        decide: impl Fn(&T) -> Result<Option<Record>, E>,
+    ) -> Result<Result<(), E>, LogError> {
+        self.change_in(Some((act, object)), decide).await
+    }
+
+    async fn change_in<E>(
+        &self,
+        audited: Option<(&Act, impl Fn(&T, &Record) -> Object)>,
+        decide: impl Fn(&T) -> Result<Option<Record>, E>,
+    ) -> Result<Result<(), E>, LogError> {
         let mut position = self.position.lock().await;
         for _ in 0..ATTEMPTS {
             self.read_on(&mut position).await?;
-            let record = match decide(&self.now()) {
+            let now = self.now();
+            let record = match decide(&now) {
                 Ok(Some(record)) => record,
                 Ok(None) => return Ok(Ok(())),
                 Err(error) => return Ok(Err(error)),
             };
-            if self.append(record, &mut position).await? {
+            let intent = match &audited {
+                Some((act, object)) => Some(act.begin(object(&now, &record)).await?),
+                None => None,
+            };
+            drop(now);
+            let appended = self.append(record, &mut position).await;
+            if let Some(intent) = intent {
+                match appended {
+                    Ok(false) => intent.end(Outcome::Failed, Some("overtaken")).await,
+                    _ => intent.end_with(&appended).await,
+                }
+            }
+            if appended? {
                 return Ok(Ok(()));
             }
         }

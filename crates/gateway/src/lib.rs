@@ -21,6 +21,7 @@
 //! ```
 
 mod answer;
+mod audit;
 mod bridges;
 mod clock;
 mod contracts;
@@ -41,6 +42,7 @@ mod settings;
 mod state;
 pub mod tls;
 
+pub use audit::{Broken, Chain};
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use contracts::ContractSource;
 pub use gateway::{Gateway, Parts, StartError};

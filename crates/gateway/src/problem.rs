@@ -258,6 +258,7 @@ impl Problem {
     pub(crate) fn into_response(self, occurrence: Occurrence<'_>) -> Response<Body> {
         let body = serde_json::to_vec(&self.body(occurrence)).expect("strings and numbers only");
         let mut response = (self.0.kind.status_code(), body).into_response();
+        response.extensions_mut().insert(self.0.kind);
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,

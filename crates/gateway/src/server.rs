@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +73,13 @@ impl From<TcpListener> for Listening {
     }
 }
 
+/// Where a request comes from, beside each request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    pub(crate) door: Door,
+}
+
 /// What all connections of a door share.
 struct Serving {
     http: http1::Builder,
@@ -119,11 +127,11 @@ pub(crate) async fn serve(
     });
     let mut shutdown = pin!(shutdown);
     loop {
-        let stream = tokio::select! {
+        let (stream, address) = tokio::select! {
             biased;
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) if is_of_the_peer(&error) => continue,
                 Err(error) => {
                     tracing::error!(error = %error, "connections cannot be accepted");
@@ -143,7 +151,7 @@ pub(crate) async fn serve(
         let (gateway, serving) = (Arc::clone(&gateway), Arc::clone(&serving));
         connections.spawn(async move {
             gateway.metrics.connections.inc();
-            serving.greet(stream).await;
+            serving.greet(stream, address).await;
             gateway.metrics.connections.dec();
             drop(permit);
         });
@@ -174,13 +182,23 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 
 impl Serving {
     /// Serves a connection, after a handshake where TLS is spoken.
-    async fn greet(&self, stream: TcpStream) {
+    async fn greet(&self, stream: TcpStream, address: SocketAddr) {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let (Some(tls), Some(refused)) = (&self.tls, &self.refused) else {
-            return self.run(stream, None).await;
-        };
+        let door = self.door;
+        let peer = Peer { address, door };
+        match (&self.tls, &self.refused) {
+            // In a place of its own: it is large, and a connection without TLS does not pay for it.
+            (Some(tls), Some(refused)) => {
+                Box::pin(self.shake_hands(stream, peer, tls, refused)).await;
+            }
+            _ => self.run(stream, peer, None).await,
+        }
+    }
+
+    /// Serves a connection once its handshake is through.
+    async fn shake_hands(&self, stream: TcpStream, peer: Peer, tls: &Tls, refused: &DoorTls) {
         let shaken = async {
             if speaks_plainly(&stream).await {
                 return Err((Refused::Plaintext, Some(stream)));
@@ -197,7 +215,7 @@ impl Serving {
                 let shown = stream.get_ref().1.peer_certificates();
                 let shown = shown.and_then(|chain| chain.first());
                 let certificate = shown.map(|certificate| PeerCertificate::of(certificate));
-                self.run(stream, certificate).await;
+                self.run(stream, peer, certificate).await;
             }
             Ok(Err((why, plain))) => {
                 refused.refuse(why);
@@ -209,13 +227,15 @@ impl Serving {
         }
     }
 
-    async fn run<S>(&self, stream: S, certificate: Option<PeerCertificate>)
+    async fn run<S>(&self, stream: S, peer: Peer, certificate: Option<PeerCertificate>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
         let service = service_fn(|mut request: Request<Incoming>| {
+            let extensions = request.extensions_mut();
+            extensions.insert(peer);
             if let Some(certificate) = &certificate {
-                request.extensions_mut().insert(certificate.clone());
+                extensions.insert(certificate.clone());
             }
             // A router is always ready.
             self.router.clone().call(request)

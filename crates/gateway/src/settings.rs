@@ -19,6 +19,8 @@ pub struct Settings {
     pub answer_deadline: Duration,
     /// How long a plan or an apply of contracts may take; it is nobody's event that waits.
     pub apply_deadline: Duration,
+    /// How long the audit may take before a change, which is refused then, and after it.
+    pub audit_deadline: Duration,
     /// How long a check of contracts may look at a sample of one contract's events; all of them together
     /// get five times that.
     pub sample_time: Duration,
@@ -57,6 +59,7 @@ impl Default for Settings {
             // The promise is 5 s on the caller's watch; the rest is for the way there and back.
             answer_deadline: Duration::from_millis(4_500),
             apply_deadline: Duration::from_secs(30),
+            audit_deadline: Duration::from_secs(2),
             sample_time: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(10),
             max_event_bytes: 1024 * 1024,

@@ -1,6 +1,7 @@
 //! The commands: one file each, this one joins them. A command reads its arguments, asks whoever
 //! knows, and hands an answer to `ui.rs` or a failure up. The words here are the help text.
 
+mod audit;
 mod client;
 mod contract;
 mod demo;
@@ -82,6 +83,9 @@ enum Command {
     /// API keys of a gateway.
     #[command(subcommand)]
     Key(key::Key),
+    /// Who changed what, and whether the records of it are whole.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// The log's files.
     #[command(subcommand)]
     Log(log::Log),
@@ -160,6 +164,7 @@ impl Cli {
             Command::Event(event) => block_on(event.run(ui)),
             Command::Topic(topic) => block_on(topic.run(ui)),
             Command::Key(key) => block_on(key.run(ui)),
+            Command::Audit(audit) => block_on(audit.run(ui)),
             Command::Log(log) => log.run(ui),
             Command::Doctor(doctor) => doctor.run(ui),
         }

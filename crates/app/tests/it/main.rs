@@ -8,6 +8,7 @@
 mod adopt;
 mod apply;
 mod architecture;
+mod audit;
 mod bridges;
 mod contracts;
 mod crash;

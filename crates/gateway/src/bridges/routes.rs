@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use tidegate_contract::lineage::Lineage;
-use tidegate_event_log::LogError;
+use tidegate_event_log::{LogError, Record};
 
 use super::Bridges;
 use super::look::watch_from_now;
@@ -19,6 +19,7 @@ use super::state::{Change, Rollout, Table};
 use super::status::Status;
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
+use crate::audit::{Act, Object};
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -59,7 +60,12 @@ impl Bridges {
         lineage
     }
 
-    async fn resume(&self, contract: &str, in_full: bool) -> Result<Result<(), Problem>, LogError> {
+    async fn resume(
+        &self,
+        contract: &str,
+        in_full: bool,
+        act: &Act,
+    ) -> Result<Result<(), Problem>, LogError> {
         let spec = match self.find(contract) {
             Ok(spec) => spec,
             Err(problem) => return Ok(Err(problem)),
@@ -71,10 +77,11 @@ impl Bridges {
                 Some(Change::Resumed { in_full, watch }.record(contract))
             })
         };
-        self.shared.states.change(decide).await
+        let object = |table: &Table, record: &Record| object(contract, table, record);
+        self.shared.states.change_by(act, object, decide).await
     }
 
-    async fn abort(&self, contract: &str) -> Result<Result<(), Problem>, LogError> {
+    async fn abort(&self, contract: &str, act: &Act) -> Result<Result<(), Problem>, LogError> {
         let spec = match self.find(contract) {
             Ok(spec) => spec,
             Err(problem) => return Ok(Err(problem)),
@@ -85,7 +92,24 @@ impl Bridges {
             Some(_) => Ok(Some(Change::Aborted.record(contract))),
             None => Err(state("the bridge has not started")),
         };
-        self.shared.states.change(decide).await
+        let object = |table: &Table, record: &Record| object(contract, table, record);
+        self.shared.states.change_by(act, object, decide).await
+    }
+}
+
+/// Says to the audit what is about to change.
+fn object(contract: &str, table: &Table, record: &Record) -> Object {
+    let value = record.value.as_deref().map(serde_json::from_slice);
+    let before = table.get(contract);
+    Object {
+        name: format!("bridge/{contract}"),
+        before: before.map(|rollout| {
+            serde_json::json!({
+                "halted": rollout.halt.is_some(), "aborted": rollout.aborted,
+                "in_full": rollout.in_full, "ended": rollout.ended,
+            })
+        }),
+        after: value.and_then(Result::ok),
     }
 }
 
@@ -143,6 +167,7 @@ struct ResumeQuery {
 
 async fn post_resume(
     State(gateway): State<Arc<Gateway>>,
+    act: Act,
     contract: Result<Path<String>, PathRejection>,
     query: Result<Query<ResumeQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -150,7 +175,7 @@ async fn post_resume(
     let context = Context::new(&gateway, &headers);
     let said = async {
         let (Path(contract), Query(query)) = (parameter(contract)?, parameter(query)?);
-        let resumed = gateway.bridges.resume(&contract, query.in_full);
+        let resumed = gateway.bridges.resume(&contract, query.in_full, &act);
         within(&gateway, &context, resumed).await??;
         Ok(serde_json::json!({ "contract": contract, "resumed": true, "in_full": query.in_full }))
     };
@@ -159,13 +184,14 @@ async fn post_resume(
 
 async fn post_abort(
     State(gateway): State<Arc<Gateway>>,
+    act: Act,
     contract: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let said = async {
         let Path(contract) = parameter(contract)?;
-        within(&gateway, &context, gateway.bridges.abort(&contract)).await??;
+        within(&gateway, &context, gateway.bridges.abort(&contract, &act)).await??;
         Ok(serde_json::json!({ "contract": contract, "aborted": true }))
     };
     json(&context, said.await)

@@ -6,28 +6,29 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
-use tidegate_contract::load::{self, Diagnostics, Piece, Texts};
+use serde_json::json;
+use tidegate_contract::load::{self, Piece, Texts};
 use tidegate_event_log::{AlterTopic, LogError, TopicSpec};
 use tokio::time::{Instant, timeout_at};
 
 use super::action::{Action, Plan};
 use super::plan::{Current, Options, Planned, World, plan};
+use super::problems::{
+    RETRY, invalid, late, not_applied, not_registered, topic_problem, unavailable,
+};
 use super::record::{Approval, Hash, Set, Why, hash_of};
-use super::store::{MAX_APPROVALS, Store, StoreError};
+use super::store::{MAX_APPROVALS, Store, Writer};
 use super::topics::set;
 use super::{Unreadable, documents, read_back, upload};
 use crate::Gateway;
-use crate::gateway::StartError;
+use crate::audit::{Act, Object, Outcome};
 use crate::problem::{Fault, Kind, Problem};
 
 /// Topics that are made at the same time.
 const TOPICS_AT_ONCE: usize = 32;
-/// Findings that are told.
-const MAX_TOLD: usize = 100;
 
 /// What is to be in force.
 pub(crate) enum Wanted {
@@ -94,37 +95,63 @@ impl Gateway {
     pub(crate) async fn apply_contracts(
         self: &Arc<Self>,
         request: Request,
+        act: Act,
     ) -> Result<Applied, Problem> {
         let gateway = Arc::clone(self);
-        let applying = tokio::spawn(async move { gateway.apply(request).await });
+        let applying = tokio::spawn(async move { gateway.apply(request, act).await });
         applying.await.unwrap_or_else(|error| {
             tracing::error!(error = %error, "an apply of contracts ended");
             Err(Problem::new(Kind::Internal, "the gateway failed"))
         })
     }
 
-    async fn apply(&self, request: Request) -> Result<Applied, Problem> {
+    async fn apply(&self, request: Request, act: Act) -> Result<Applied, Problem> {
         let store = self.contract_store()?;
         let deadline = Instant::now() + self.settings.apply_deadline;
         let mut writer = store.writer(deadline).await.map_err(not_applied)?;
-        let why = match &request.wanted {
-            Wanted::Documents(_) => Why::Apply,
-            Wanted::Earlier { .. } => Why::Rollback,
+        let (why, act) = match &request.wanted {
+            Wanted::Documents(_) => (Why::Apply, act),
+            Wanted::Earlier { .. } => (Why::Rollback, act.named("contract.rollback")),
         };
         let planned = self
             .planned(store, request.wanted, request.options, deadline)
             .await?;
         may_be_applied(&planned.plan, request.plan.as_deref())?;
-        let mut generation = planned.plan.generation;
         if !planned.plan.changes {
             return Ok(Applied {
                 applied: false,
-                generation,
+                generation: planned.plan.generation,
                 plan: planned.plan,
             });
         }
+        let intent = act.begin(object_of(&planned, &request.by)).await;
+        let intent = intent.map_err(|error| unavailable(&error))?;
+        let done = self.carry_out(&mut writer, planned, (request.by, why), &act, deadline);
+        let done = done.await;
+        let (outcome, problem) = match &done {
+            Ok(_) => (Outcome::Done, None),
+            Err(problem) if problem.kind() == Kind::ContractsInDoubt => {
+                (Outcome::Unknown, Some(problem.kind().slug()))
+            }
+            Err(problem) => (Outcome::Failed, Some(problem.kind().slug())),
+        };
+        intent.end(outcome, problem).await;
+        done
+    }
+
+    /// Does what was planned, in the order in which it may break off.
+    async fn carry_out(
+        &self,
+        writer: &mut Writer<'_>,
+        planned: Planned,
+        (by, why): (String, Why),
+        act: &Act,
+        deadline: Instant,
+    ) -> Result<Applied, Problem> {
+        let mut generation = planned.plan.generation;
         let partitions = self.make_room(&planned.plan.actions, deadline).await?;
-        let schemas = self.register_schemas(&planned.contracts);
+        let act = act.named("schema.register");
+        let schemas = self.register_schemas(&planned.contracts, &act);
         let schemas = timeout_at(deadline, schemas).await.map_err(|_| late())?;
         let schemas = schemas.map_err(not_registered)?;
         let mut current = self.contracts.current();
@@ -136,7 +163,7 @@ impl Gateway {
                 generation,
                 documents: planned.documents.clone(),
                 at_ms: self.clock.now_ms(),
-                by: request.by,
+                by,
                 why,
                 plan: planned.plan.id.clone(),
                 approved: Vec::from_iter(approved.collect::<BTreeSet<_>>()),
@@ -166,7 +193,12 @@ impl Gateway {
     ///
     /// # Errors
     /// `ContractsFromFolder`, `PlanRefused` if too many approvals are open, `LogUnavailable`.
-    pub(crate) async fn approve_plan(&self, plan: String, name: String) -> Result<(), Problem> {
+    pub(crate) async fn approve_plan(
+        &self,
+        plan: String,
+        name: String,
+        act: &Act,
+    ) -> Result<(), Problem> {
         let store = self.contract_store()?;
         let deadline = Instant::now() + self.settings.apply_deadline;
         let mut writer = store.writer(deadline).await.map_err(not_applied)?;
@@ -174,8 +206,30 @@ impl Gateway {
             let detail = "too many approvals are open; the next set in force ends them";
             return Err(Problem::new(Kind::PlanRefused, detail));
         }
+        if store.folded().approved(&plan).contains(&name) {
+            return Ok(());
+        }
+        let object = Object {
+            name: format!("contract-plan/{plan}"),
+            before: None,
+            after: Some(json!({ "approved_as": name })),
+        };
+        let intent = act.begin(object).await;
+        let intent = intent.map_err(|error| unavailable(&error))?;
         let approval = Approval::new(plan, name, self.clock.now_ms());
-        writer.approve(&approval).await.map_err(not_applied)
+        match writer.approve(&approval).await {
+            Ok(()) => {
+                intent.end(Outcome::Done, None).await;
+                Ok(())
+            }
+            Err(error) => {
+                let problem = not_applied(error);
+                let slug = problem.kind().slug();
+                // An answer that did not come leaves it open.
+                intent.end(Outcome::Unknown, Some(slug)).await;
+                Err(problem)
+            }
+        }
     }
 
     async fn planned(
@@ -326,7 +380,20 @@ impl Gateway {
     }
 }
 
-const RETRY: Duration = Duration::from_secs(1);
+/// Says to the audit what an apply is about to do.
+fn object_of(planned: &Planned, by: &str) -> Object {
+    let plan = &planned.plan;
+    Object {
+        name: "contracts".to_owned(),
+        before: Some(json!({ "generation": plan.generation })),
+        after: Some(json!({
+            "generation": plan.generation + u64::from(planned.commits),
+            "plan": plan.id,
+            "declared_by": by,
+            "actions": plan.actions,
+        })),
+    }
+}
 
 /// Refuses a plan that is not the one that was seen, that has refusals, or that lacks approvals.
 fn may_be_applied(plan: &Plan, seen: Option<&str>) -> Result<(), Problem> {
@@ -416,79 +483,4 @@ async fn off_thread<T: Send + 'static>(
             tracing::error!(error = %error, "a plan of contracts failed");
             Err(Problem::new(Kind::Internal, "the gateway failed"))
         })
-}
-
-fn invalid(found: &Diagnostics) -> Problem {
-    let told = found.iter().take(MAX_TOLD).map(|it| Fault {
-        pointer: match it.line {
-            0 => it.file.clone(),
-            line => format!("{}:{line}:{}", it.file, it.column),
-        },
-        detail: match &it.hint {
-            Some(hint) => format!("{}; {hint}", it.message),
-            None => it.message.clone(),
-        },
-        rule: it.rule.map(str::to_owned),
-    });
-    let detail = format!("`{}` findings; nothing was changed", found.len());
-    Problem::new(Kind::ContractsInvalid, detail).with_errors(told.collect())
-}
-
-fn late() -> Problem {
-    unavailable(&LogError::not_stored("the log did not answer in time"))
-}
-
-fn unavailable(error: &LogError) -> Problem {
-    tracing::warn!(error = %error, "the log failed an apply of contracts");
-    let detail = "the contracts in force are as before; apply again";
-    Problem::new(Kind::LogUnavailable, detail).with_retry_after(RETRY)
-}
-
-fn topic_problem(topic: &str, error: &LogError) -> Problem {
-    match error {
-        LogError::Conflict(_) | LogError::NotFound(_) => {
-            let detail = format!("topic `{topic}` came or went meanwhile: plan again");
-            Problem::new(Kind::PlanChanged, detail)
-        }
-        LogError::Invalid(why) => {
-            let detail = format!("the log does not take topic `{topic}`: {why}");
-            Problem::new(Kind::PlanRefused, detail)
-        }
-        _ => unavailable(error),
-    }
-}
-
-fn not_registered(error: StartError) -> Problem {
-    tracing::warn!(error = %error, "a schema was not registered");
-    match error {
-        StartError::Schema {
-            contract, subject, ..
-        } => {
-            let detail = format!(
-                "the schema of `{contract}` was not registered under `{subject}`: plan again; the \
-                 contracts in force are as before"
-            );
-            Problem::new(Kind::PlanChanged, detail)
-        }
-        _ => late(),
-    }
-}
-
-fn not_applied(error: StoreError) -> Problem {
-    match error {
-        StoreError::Unavailable(why) => unavailable(&LogError::not_stored(why)),
-        StoreError::Overtaken => Problem::new(
-            Kind::PlanChanged,
-            "somebody else applied contracts meanwhile: plan again",
-        ),
-        StoreError::InDoubt(why) => {
-            tracing::warn!(why, "it is not known whether contracts are in force");
-            let detail = "the log did not say; `tidegate contract plan` shows what is in force";
-            Problem::new(Kind::ContractsInDoubt, detail).with_retry_after(RETRY)
-        }
-        StoreError::Damaged(what) => {
-            tracing::error!(what, "the contracts' topic is damaged");
-            Problem::new(Kind::Internal, "the contracts' topic cannot be read")
-        }
-    }
 }

@@ -12,6 +12,7 @@ mod approvals;
 pub(crate) mod check;
 mod folder;
 mod plan;
+mod problems;
 mod record;
 pub(crate) mod routes;
 pub(crate) mod store;

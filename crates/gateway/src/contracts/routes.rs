@@ -17,6 +17,7 @@ use super::record::Why;
 use super::upload::{File, MAX_UPLOAD_BYTES, read, texts};
 use crate::Gateway;
 use crate::answer::{json, parameter};
+use crate::audit::Act;
 use crate::clock::rfc3339;
 use crate::identity::Caller;
 use crate::identity::door::Admitted;
@@ -141,13 +142,14 @@ fn acting(caller: &Caller, given: String) -> Result<String, Problem> {
 async fn post_set(
     State(gateway): State<Arc<Gateway>>,
     Extension(caller): Admitted,
+    act: Act,
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let applied = async {
         let (asked, _held) = read::<Asked>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
-        gateway.apply_contracts(asked.request(&caller)?).await
+        gateway.apply_contracts(asked.request(&caller)?, act).await
     };
     json(&context, applied.await)
 }
@@ -155,6 +157,7 @@ async fn post_set(
 async fn post_approval(
     State(gateway): State<Arc<Gateway>>,
     Extension(caller): Admitted,
+    act: Act,
     headers: HeaderMap,
     body: Body,
 ) -> Response<Body> {
@@ -173,7 +176,8 @@ async fn post_approval(
         if !is_name || name.chars().any(char::is_control) {
             return Err(Problem::new(Kind::BadRequest, "`name` is not a name"));
         }
-        gateway.approve_plan(plan.clone(), name.clone()).await?;
+        let approved = gateway.approve_plan(plan.clone(), name.clone(), &act);
+        approved.await?;
         Ok(json!({ "plan": plan, "name": name }))
     };
     json(&context, approved.await)

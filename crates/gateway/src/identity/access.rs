@@ -23,6 +23,7 @@ const READERS: Rule = Rule::For(Roles::of(&[Role::Consumer, Role::Owner, Role::O
 const OWNERS: Rule = Rule::For(Roles::of(&[Role::Owner, Role::Operator]));
 const APPROVERS: Rule = Rule::For(Roles::of(&[Role::Approver]));
 const REVIEWERS: Rule = Rule::For(Roles::of(&[Role::Owner, Role::Approver, Role::Operator]));
+const AUDITORS: Rule = Rule::For(Roles::of(&[Role::Auditor]));
 const STAFF: Rule = Rule::For(Roles::of(&[Role::Owner, Role::Operator, Role::Auditor]));
 
 /// Returns the rule of an address of the events door, by its route.
@@ -45,6 +46,7 @@ pub(crate) fn of_events(method: &Method, route: &str) -> Option<Rule> {
         "/v1/status" => (STAFF, STAFF),
         "/v1/topics" | "/v1/topics/{topic}" => (EVERY_ROLE, EVERY_ROLE),
         "/v1/topics/{topic}/events" => (READERS, READERS),
+        "/v1/audit" | "/v1/audit/chain" => (AUDITORS, AUDITORS),
         "/v1/keys" | "/v1/keys/{id}" | "/v1/keys/{id}/rotate" => (OPERATORS, OPERATORS),
         _ => return None,
     };

@@ -12,6 +12,7 @@ use axum::response::IntoResponse;
 use super::access::{self, Rule};
 use super::caller::Caller;
 use crate::Gateway;
+use crate::audit;
 use crate::problem::{Kind, Problem};
 use crate::registry::Error;
 use crate::request::Context;
@@ -61,11 +62,13 @@ async fn admit(
     };
     let now_ms = gateway.clock.now_ms();
     let caller = gateway.identity.caller(request.headers(), now_ms).await?;
+    request.extensions_mut().insert(Arc::clone(&caller));
     if !caller.roles.meets(roles) {
         let detail = format!("this asks for one of the roles {roles}");
-        return Err(Problem::new(Kind::Forbidden, detail).about(&caller.name));
+        let problem = Problem::new(Kind::Forbidden, detail).about(&caller.name);
+        audit::turned_away(gateway, request, &problem).await;
+        return Err(problem);
     }
-    request.extensions_mut().insert(caller);
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use super::door::Admitted;
 use super::keys::{Key, KeyRecord, Keys, MAX_KEYS, NewSecret, SecretRecord, new_id};
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
+use crate::audit::{Act, Object};
 use crate::clock::rfc3339;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
@@ -145,6 +146,7 @@ fn show(
 
 async fn post_key(
     State(gateway): State<Arc<Gateway>>,
+    act: Act,
     caller: Admitted,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -156,6 +158,7 @@ async fn post_key(
         let id = new_id(random()?);
         let secret = NewSecret::of(&id, random()?);
         let record = record_of(new, id, &secret, &caller.name, now_ms)?;
+        let object = |_: &Keys, _: &_| object(None, &record, now_ms);
         let decide = |keys: &Keys| match keys.len() < MAX_KEYS {
             true => Ok(Some(record.record())),
             false => {
@@ -163,7 +166,8 @@ async fn post_key(
                 Err(Problem::new(Kind::BadRequest, detail))
             }
         };
-        within(&gateway, &context, gateway.identity.keys.change(decide)).await??;
+        let made = gateway.identity.keys.change_by(&act, object, decide);
+        within(&gateway, &context, made).await??;
         Ok((record, secret))
     };
     match made.await {
@@ -180,6 +184,7 @@ async fn post_key(
 
 async fn post_rotate(
     State(gateway): State<Arc<Gateway>>,
+    act: Act,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -206,7 +211,15 @@ async fn post_rotate(
             Ok(record)
         };
         let decide = |keys: &Keys| after(keys).map(|record| Some(record.record()));
-        within(&gateway, &context, gateway.identity.keys.change(decide)).await??;
+        let object = |keys: &Keys, _: &_| {
+            let before = keys.get(&id).map(|key| &key.record);
+            match after(keys) {
+                Ok(after) => object(before, &after, now_ms),
+                Err(_) => Object::default(),
+            }
+        };
+        let rotated = gateway.identity.keys.change_by(&act, object, decide);
+        within(&gateway, &context, rotated).await??;
         Ok((id, secret))
     };
     match rotated.await {
@@ -217,29 +230,53 @@ async fn post_rotate(
 
 async fn delete_key(
     State(gateway): State<Arc<Gateway>>,
+    act: Act,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let revoked = async {
         let Path(id) = parameter(id)?;
+        let now_ms = context.received_ms;
+        let after = |record: &KeyRecord| KeyRecord {
+            revoked_ms: Some(now_ms),
+            ..record.clone()
+        };
         let decide = |keys: &Keys| {
             let record = &find(keys, &id)?.record;
-            Ok(record.revoked_ms.is_none().then(|| {
-                let revoked_ms = Some(context.received_ms);
-                KeyRecord {
-                    revoked_ms,
-                    ..record.clone()
-                }
-                .record()
-            }))
+            let is_news = record.revoked_ms.is_none();
+            Ok(is_news.then(|| after(record).record()))
         };
-        within(&gateway, &context, gateway.identity.keys.change(decide)).await??;
+        let object = |keys: &Keys, _: &_| match find(keys, &id) {
+            Ok(key) => object(Some(&key.record), &after(&key.record), now_ms),
+            Err(_) => Object::default(),
+        };
+        let revoked = gateway.identity.keys.change_by(&act, object, decide);
+        within(&gateway, &context, revoked).await??;
         Ok(id)
     };
     match revoked.await {
         Ok(id) => show(&gateway, &context, &id, None),
         Err(problem) => context.problem(problem),
+    }
+}
+
+/// Says to the audit what is about to change: a key as people read it, so without its secrets.
+fn object(before: Option<&KeyRecord>, after: &KeyRecord, now_ms: i64) -> Object {
+    let shown = |record: &KeyRecord| {
+        let secrets = record.secrets.len();
+        let newest = record
+            .secrets
+            .first()
+            .map(|secret| rfc3339(secret.created_ms));
+        serde_json::json!({
+            "key": KeyView::of(record, 0, now_ms), "secrets": secrets, "newest_secret": newest,
+        })
+    };
+    Object {
+        name: format!("key/{}", after.id),
+        before: before.map(shown),
+        after: Some(shown(after)),
     }
 }
 

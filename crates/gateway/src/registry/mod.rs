@@ -6,11 +6,12 @@
 //! This door answers errors in the registry's own form, `{"error_code": …, "message": …}`.
 
 mod answer;
+mod audited;
 mod canonical;
 mod delete;
 mod door;
 mod entity;
-mod error;
+pub(crate) mod error;
 mod guid;
 mod jackson;
 mod name;

@@ -22,6 +22,7 @@ use super::schemas::{formatted, show};
 use super::table::{Filter, Stored, Table};
 use super::{schemas, settings};
 use crate::Gateway;
+use crate::audit::{self, Act};
 use crate::identity::door as door_of_callers;
 
 /// Confluent's own default for schemas; its pages of names have no end, ours have.
@@ -67,6 +68,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/metadata/version", get(get_server_version))
         .merge(schemas::router())
         .merge(settings::router())
+        .route_layer(from_fn_with_state(Arc::clone(&gateway), audit::watch))
         .route_layer(from_fn_with_state(
             Arc::clone(&gateway),
             door_of_callers::registry,
@@ -149,6 +151,7 @@ async fn look_up(
 
 async fn delete_subject(
     State(gateway): App,
+    act: Act,
     InPath(subject): InPath<String>,
     params: Params,
 ) -> Answer {
@@ -158,7 +161,7 @@ async fn delete_subject(
     Json::of(
         &gateway
             .registry
-            .change("Delete subject", until, plan)
+            .change("Delete subject", until, &act, plan)
             .await?,
     )
 }
@@ -217,6 +220,7 @@ async fn get_versions(
 
 async fn post_version(
     State(gateway): App,
+    act: Act,
     InPath(subject): InPath<String>,
     params: Params,
     headers: HeaderMap,
@@ -235,7 +239,8 @@ async fn post_version(
         let subject = resolve(table, &subject);
         register::register(table, &subject, request.clone(), normalize)
     };
-    let registered = gateway.registry.change("Register", until, plan).await?;
+    let registered = gateway.registry.change("Register", until, &act, plan);
+    let registered = registered.await?;
     let mut view = RegisteredView::of(&registered);
     view.schema = compiled.as_deref().unwrap_or(view.schema);
     Json::of(&view)
@@ -311,6 +316,7 @@ async fn get_referenced_by(
 
 async fn delete_version(
     State(gateway): App,
+    act: Act,
     InPath((subject, version)): InPath<(String, String)>,
     params: Params,
 ) -> Answer {
@@ -320,7 +326,8 @@ async fn delete_version(
         move |table: &Table| deletion::version(table, &resolve(table, &subject), asked, permanent);
     let until = deadline(&gateway);
     let operation = "Delete Schema Version";
-    Json::of(&gateway.registry.change(operation, until, plan).await?)
+    let deleted = gateway.registry.change(operation, until, &act, plan);
+    Json::of(&deleted.await?)
 }
 
 /// Answers a comparison; an invalid schema is an answer too when reasons are asked for.
@@ -406,6 +413,7 @@ async fn get_contexts(State(gateway): App, params: Params) -> Answer {
 
 async fn delete_context(
     State(gateway): App,
+    act: Act,
     InPath(context): InPath<String>,
 ) -> Result<StatusCode, Error> {
     let prefix = name::context_of_path(&context).filter(|prefix| !prefix.is_empty());
@@ -414,7 +422,7 @@ async fn delete_context(
     let plan = move |table: &Table| deletion::context(table, &prefix);
     gateway
         .registry
-        .change("Delete context", until, plan)
+        .change("Delete context", until, &act, plan)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

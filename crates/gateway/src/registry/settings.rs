@@ -21,6 +21,7 @@ use super::routes::App;
 use super::schema;
 use super::table::Table;
 use crate::Gateway;
+use crate::audit::Act;
 
 pub(crate) fn router() -> Router<Arc<Gateway>> {
     Router::new()
@@ -156,21 +157,23 @@ fn show_config(gateway: &Gateway, subject: Option<&str>, params: &Params) -> Ans
     }
 }
 
-async fn put_config(State(gateway): App, headers: HeaderMap, body: Body) -> Answer {
-    update_config(gateway, None, headers, body).await
+async fn put_config(State(gateway): App, act: Act, headers: HeaderMap, body: Body) -> Answer {
+    update_config(gateway, act, None, headers, body).await
 }
 
 async fn put_config_of(
     State(gateway): App,
+    act: Act,
     InPath(subject): InPath<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    update_config(gateway, Some(subject), headers, body).await
+    update_config(gateway, act, Some(subject), headers, body).await
 }
 
 async fn update_config(
     gateway: Arc<Gateway>,
+    act: Act,
     subject: Option<String>,
     headers: HeaderMap,
     body: Body,
@@ -191,7 +194,7 @@ async fn update_config(
     };
     let config = gateway
         .registry
-        .change("Update config", until, plan)
+        .change("Update config", until, &act, plan)
         .await?;
     // The level has another name here than where it is read.
     let mut shown = serde_json::to_value(&config).unwrap_or_default();
@@ -210,15 +213,19 @@ fn check_name(subject: Option<&str>) -> Result<(), Error> {
     }
 }
 
-async fn delete_config(State(gateway): App) -> Answer {
-    remove_config(gateway, None).await
+async fn delete_config(State(gateway): App, act: Act) -> Answer {
+    remove_config(gateway, act, None).await
 }
 
-async fn delete_config_of(State(gateway): App, InPath(subject): InPath<String>) -> Answer {
-    remove_config(gateway, scope(&subject)).await
+async fn delete_config_of(
+    State(gateway): App,
+    act: Act,
+    InPath(subject): InPath<String>,
+) -> Answer {
+    remove_config(gateway, act, scope(&subject)).await
 }
 
-async fn remove_config(gateway: Arc<Gateway>, subject: Option<String>) -> Answer {
+async fn remove_config(gateway: Arc<Gateway>, act: Act, subject: Option<String>) -> Answer {
     let until = deadline(&gateway);
     let plan = move |table: &Table| {
         let old = table.config(subject.as_deref()).cloned();
@@ -236,7 +243,7 @@ async fn remove_config(gateway: Arc<Gateway>, subject: Option<String>) -> Answer
     Json::of(
         &gateway
             .registry
-            .change("Delete config", until, plan)
+            .change("Delete config", until, &act, plan)
             .await?,
     )
 }
@@ -272,22 +279,30 @@ struct ModeUpdate {
     mode: Given<String>,
 }
 
-async fn put_mode(State(gateway): App, params: Params, headers: HeaderMap, body: Body) -> Answer {
-    update_mode(gateway, None, params, headers, body).await
+async fn put_mode(
+    State(gateway): App,
+    act: Act,
+    params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    update_mode(gateway, act, None, params, headers, body).await
 }
 
 async fn put_mode_of(
     State(gateway): App,
+    act: Act,
     InPath(subject): InPath<String>,
     params: Params,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
-    update_mode(gateway, Some(subject), params, headers, body).await
+    update_mode(gateway, act, Some(subject), params, headers, body).await
 }
 
 async fn update_mode(
     gateway: Arc<Gateway>,
+    act: Act,
     subject: Option<String>,
     params: Params,
     headers: HeaderMap,
@@ -307,30 +322,43 @@ async fn update_mode(
     }
     let force = params.flag("force");
     let plan = move |table: &Table| deletion::set_mode(table, subject.as_deref(), mode, force);
-    gateway.registry.change("Update mode", until, plan).await?;
+    gateway
+        .registry
+        .change("Update mode", until, &act, plan)
+        .await?;
     match text {
         Some(text) => Json::of(&json!({ "mode": text })),
         None => Json::of(&json!({})),
     }
 }
 
-async fn delete_mode(State(gateway): App, params: Params) -> Answer {
-    remove_mode(gateway, None, params).await
+async fn delete_mode(State(gateway): App, act: Act, params: Params) -> Answer {
+    remove_mode(gateway, act, None, params).await
 }
 
 async fn delete_mode_of(
     State(gateway): App,
+    act: Act,
     InPath(subject): InPath<String>,
     params: Params,
 ) -> Answer {
-    remove_mode(gateway, scope(&subject), params).await
+    remove_mode(gateway, act, scope(&subject), params).await
 }
 
-async fn remove_mode(gateway: Arc<Gateway>, subject: Option<String>, params: Params) -> Answer {
+async fn remove_mode(
+    gateway: Arc<Gateway>,
+    act: Act,
+    subject: Option<String>,
+    params: Params,
+) -> Answer {
     let until = deadline(&gateway);
     let recursive = params.flag("recursive");
     let plan = move |table: &Table| deletion::mode(table, subject.as_deref(), recursive);
-    match gateway.registry.change("Delete mode", until, plan).await? {
+    match gateway
+        .registry
+        .change("Delete mode", until, &act, plan)
+        .await?
+    {
         Some(mode) => Json::of(&json!({ "mode": mode })),
         None => Json::of(&json!({})),
     }

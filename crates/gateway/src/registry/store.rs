@@ -13,9 +13,11 @@ use parking_lot::RwLock;
 use tidegate_event_log::{Append, Claim, Disposition, Fingerprint, Log, LogError, TopicSpec};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::audited;
 use super::error::Error;
 use super::record::Change;
 use super::table::Table;
+use crate::audit::{Act, Outcome};
 use crate::state::{self, CLAIM_WINDOW, MAX_RECORD_BYTES, Position};
 
 pub(crate) const TOPIC: &str = "_schemas";
@@ -107,6 +109,7 @@ impl Store {
         &self,
         operation: &'static str,
         deadline: Instant,
+        act: &Act,
         plan: impl Fn(&Table) -> Result<(Vec<Change>, T), Error> + Send + Sync + 'static,
     ) -> Result<T, Error> {
         let late = |_| Error::timeout(operation);
@@ -114,26 +117,52 @@ impl Store {
             .await
             .map_err(late)?;
         let plan = Arc::new(plan);
-        'attempts: for _ in 0..ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             timeout_at(deadline, self.read_on(&mut position))
                 .await
                 .map_err(late)?
                 .map_err(|error| failed(operation, &error))?;
             let plan = Arc::clone(&plan);
             let (changes, answer) = self.inspect(move |table| plan(table)).await?;
-            for (at, change) in changes.into_iter().enumerate() {
-                match self
-                    .append(operation, deadline, &mut position, &change)
-                    .await?
-                {
-                    Landed::Here => {}
-                    Landed::Overtaken if at == 0 => continue 'attempts,
-                    Landed::Overtaken => break 'attempts,
+            if changes.is_empty() {
+                return Ok(answer);
+            }
+            let intent = act.begin(audited::object(&self.table(), &changes));
+            let intent = intent.await.map_err(|error| failed(operation, &error))?;
+            let landed = self.append_all(operation, deadline, &mut position, &changes);
+            match landed.await {
+                Ok(Landed::Here) => {
+                    intent.end(Outcome::Done, None).await;
+                    return Ok(answer);
+                }
+                Ok(Landed::Overtaken) => intent.end(Outcome::Failed, Some("overtaken")).await,
+                Err(error) => {
+                    let outcome = audited::outcome(&error);
+                    let problem = format!("registry-{}", error.code);
+                    intent.end(outcome, Some(&problem)).await;
+                    return Err(error);
                 }
             }
-            return Ok(answer);
         }
-        Err(Error::store(format!("{operation} operation was overtaken")))
+        Err(overtaken(operation))
+    }
+
+    /// Appends changes in their order; overtaken is what was overtaken at its first.
+    async fn append_all(
+        &self,
+        operation: &'static str,
+        deadline: Instant,
+        position: &mut Position,
+        changes: &[Change],
+    ) -> Result<Landed, Error> {
+        for (at, change) in changes.iter().enumerate() {
+            match self.append(operation, deadline, position, change).await? {
+                Landed::Here => {}
+                Landed::Overtaken if at == 0 => return Ok(Landed::Overtaken),
+                Landed::Overtaken => return Err(overtaken(operation)),
+            }
+        }
+        Ok(Landed::Here)
     }
 
     async fn append(
@@ -234,6 +263,10 @@ impl Store {
             }
         }
     }
+}
+
+fn overtaken(operation: &str) -> Error {
+    Error::store(format!("{operation} operation was overtaken"))
 }
 
 fn failed(operation: &str, error: &LogError) -> Error {

@@ -23,6 +23,7 @@ use super::register::{self, Registered, Request};
 use super::schema::type_of;
 use super::store::Store;
 use super::table::{Stored, Table};
+use crate::audit::Act;
 
 /// How long a schema may take to be registered.
 const REGISTER_WITHIN: Duration = Duration::from_secs(30);
@@ -37,6 +38,7 @@ pub(crate) async fn register(
     store: &Store,
     contract: &EventContract,
     subject: &str,
+    act: &Act,
 ) -> Result<Registered, String> {
     let (standalone, text) = text_of(contract)?;
     let format = standalone.format;
@@ -50,12 +52,12 @@ pub(crate) async fn register(
     {
         let beside = Name::parse(subject).beside(&name);
         let references = referred(&known, &imports);
-        let registered = change(store, &beside, request(format, text, references)).await;
+        let registered = change(store, &beside, request(format, text, references), act).await;
         let registered = registered.map_err(|error| format!("import `{name}`: {error}"))?;
         known.insert(name.clone(), reference(name, &registered));
     }
     let references = referred(&known, &standalone.imported);
-    let registered = change(store, subject, request(format, text, references)).await;
+    let registered = change(store, subject, request(format, text, references), act).await;
     registered.map_err(|error| error.to_string())
 }
 
@@ -137,14 +139,19 @@ fn referred(known: &BTreeMap<String, Reference>, names: &[String]) -> Vec<Refere
     references.cloned().collect()
 }
 
-async fn change(store: &Store, subject: &str, asked: Request) -> Result<Registered, Error> {
+async fn change(
+    store: &Store,
+    subject: &str,
+    asked: Request,
+    act: &Act,
+) -> Result<Registered, Error> {
     let subject = subject.to_owned();
     let plan = move |table: &Table| {
         let subject = table.resolve_alias(subject.clone());
         register::register(table, &subject, asked.clone(), false)
     };
     let deadline = Instant::now() + REGISTER_WITHIN;
-    store.change("Register", deadline, plan).await
+    store.change("Register", deadline, act, plan).await
 }
 
 /// The ids that records under one contract may carry.

@@ -141,7 +141,7 @@ impl Tls {
                 }
                 Err(error) => tracing::error!(error = %error, "tls files were not looked at"),
             }
-            door.is_broken(broken.lasts());
+            door.is_broken(broken.lasts);
         }
     }
 }
@@ -166,6 +166,8 @@ impl Shared {
 struct Broken {
     why: String,
     looks: u32,
+    /// Until files are of use again.
+    lasts: bool,
 }
 
 impl Broken {
@@ -176,11 +178,8 @@ impl Broken {
             self.looks = 0;
         }
         self.looks = self.looks.saturating_add(1);
+        self.lasts |= self.looks >= 2;
         self.looks == 2
-    }
-
-    fn lasts(&self) -> bool {
-        self.looks >= 2
     }
 }
 

@@ -99,4 +99,5 @@ fn a_fault_is_told_at_its_second_look_and_once() {
     let mut broken = Broken::default();
     let told = ["a", "a", "a", "b", "b", "a"].map(|why| broken.is_news(why));
     assert_eq!(told, [false, true, false, false, true, false]);
+    assert!(broken.lasts);
 }

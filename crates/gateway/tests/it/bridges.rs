@@ -145,6 +145,11 @@ async fn people_abort_and_resume_and_are_told_when_that_cannot_be() {
     let resumed = post("/v1/bridges/orders-2/resume").await;
     assert_eq!(resumed.status, 200, "{}", resumed.text);
     until_dealt_with(&gateway, 2).await;
+    let audited = gateway.get("/v1/audit").await.json;
+    let shown = audited["records"].as_array().unwrap().iter();
+    let shown = shown.filter(|it| it["outcome"] == "done" && it["object"] == "bridge/orders-2");
+    let verbs: Vec<&str> = shown.map(|it| it["verb"].as_str().unwrap()).collect();
+    assert_eq!(verbs, ["bridge.resume", "bridge.abort"]);
 }
 
 #[tokio::test]

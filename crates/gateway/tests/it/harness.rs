@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::faults::FaultyLog;
+use crate::faults::{AUDIT, FaultyLog};
 
 pub(crate) const STRUCTURED: &str = "application/cloudevents+json";
 pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
@@ -175,6 +175,7 @@ pub(crate) async fn start_from_log() -> Running {
 pub(crate) async fn start_again_from_log(log: Arc<FaultyLog>, clock: Arc<HandClock>) -> Running {
     let settings = Settings {
         apply_deadline: Duration::from_millis(700),
+        audit_deadline: Duration::from_millis(200),
         ..Settings::default()
     };
     start_from(log, clock, settings, ContractSource::Log).await
@@ -192,7 +193,7 @@ pub(crate) fn source_of(provider: Provider, secrets: &[&str]) -> Source {
     Source::new(provider, secrets, Duration::from_secs(300)).unwrap()
 }
 
-fn fresh_log() -> (Arc<FaultyLog>, Arc<HandClock>) {
+pub(crate) fn fresh_log() -> (Arc<FaultyLog>, Arc<HandClock>) {
     let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
     let log_clock = Arc::clone(&clock);
     let log = FaultyLog::over(MemoryLog::new(move || log_clock.now_ms()));
@@ -339,10 +340,12 @@ impl Running {
         records
     }
 
-    /// Returns how many records there are in all topics.
+    /// Returns how many records there are in all topics but the audit, which has the refusals too.
     pub(crate) async fn count(&self) -> usize {
         let mut count = 0;
-        for topic in self.log.real().topics().await.unwrap() {
+        let mut topics = self.log.real().topics().await.unwrap();
+        topics.retain(|topic| topic.name != AUDIT);
+        for topic in topics {
             count += self.records(&topic.name).await.len();
         }
         count
