@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 export const here = dirname(fileURLToPath(import.meta.url))
 export const root = join(here, '../..')
-const binary = process.env.TIDEGATE ?? join(root, 'target/debug/tidegate')
+export const binary = process.env.TIDEGATE ?? join(root, 'target/debug/tidegate')
 
 /** The sets that are tried: all a contract can say, and the one people see first. */
 export const sets = ['crates/contract/tests/it/exchange/shop', 'examples/small/contracts']

@@ -367,11 +367,16 @@ pub(crate) struct Steps<'a> {
 impl Steps<'_> {
     /// One more is done.
     pub(crate) fn advance(&self) {
+        self.advance_by(1);
+    }
+
+    /// So many more are done.
+    pub(crate) fn advance_by(&self, count: usize) {
         if let Some(bar) = &self.bar {
-            return bar.inc(1);
+            return bar.inc(count as u64);
         }
         let mut plain = self.plain.lock().expect("nobody panics while counting");
-        plain.0 += 1;
+        plain.0 += count;
         let tell = plain.0 == self.total || plain.1.elapsed() >= PLAIN_EVERY;
         if tell && self.ui.progress != Progress::None {
             plain.1 = Instant::now();

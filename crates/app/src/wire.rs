@@ -307,6 +307,8 @@ fn gateway_settings(config: &Config) -> Result<tidegate_gateway::Settings, Failu
         body_timeout: ingress.body_timeout,
         answer_deadline: ingress.answer_deadline,
         drain_timeout: ingress.drain_timeout,
+        write_timeout: ingress.write_timeout,
+        max_event_streams: ingress.max_event_streams,
         max_event_bytes: ingress.max_event_bytes,
         max_batch_bytes: ingress.max_batch_bytes,
         max_batch_events: ingress.max_batch_events,

@@ -1,9 +1,10 @@
-//! Expressions in CEL over an event's data: rules of fields, what readers require, and maps from one
-//! shape to another. The language is the library's; what may be asked of it is bounded here: rules
+//! Expressions in CEL over an event's data: rules of fields, what readers require, maps from one shape to
+//! another, and which events somebody wants to see. The language is the library's; what may be asked of it is bounded here: rules
 //! are an owner's, but the data they run over is a stranger's.
 //!
 //! Only the members that an expression names are handed over: doing so costs more than running it.
-//! A macro inside a macro is refused, since its cost grows with the square of the data.
+//! A macro inside a macro is refused, since its cost grows with the square of the data. The library works by
+//! recursion, so texts are compiled on a stack of their own, and none that nests deeply gets any further.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,15 +22,29 @@ pub(crate) const MESSAGE: &str = "message";
 /// The name under which a map of `ingress.request` sees the body.
 pub(crate) const REQUEST: &str = "request";
 
-/// A compiled expression over one variable.
+/// Longer texts are programs.
+const MAX_TEXT_BYTES: usize = 4_000;
+/// How deep an expression may nest: running it takes up to 50 KiB of stack a level in debug builds.
+const MAX_LEVELS: usize = 32;
+/// Enough for whatever a text of that length nests, which is refused only after it was parsed.
+const COMPILER_STACK_BYTES: usize = 256 * 1024 * 1024;
+
+/// A compiled expression over one variable or several.
 pub struct Expression {
     text: String,
     program: Program,
-    variable: &'static str,
+    variables: Vec<Variable>,
+    /// Functions and operators.
+    calls: Vec<String>,
+}
+
+/// A name that an expression may use, and what it looks at there.
+struct Variable {
+    name: &'static str,
     needs: Needs,
 }
 
-/// Which members of the variable an expression looks at.
+/// Which members of a variable an expression looks at.
 #[derive(Debug, Eq, PartialEq)]
 enum Needs {
     All,
@@ -43,12 +58,12 @@ pub enum ExpressionError {
     #[error("is no CEL expression: {0}")]
     Syntax(String),
     /// It names something that is not there.
-    #[error("names `{name}`, which is neither `{variable}` nor a name of its own")]
+    #[error("names `{name}`, which is neither {variables} nor a name of its own")]
     Unknown {
         /// What it names.
         name: String,
         /// What it may name.
-        variable: &'static str,
+        variables: String,
     },
     /// It calls a function that CEL's standard library does not have.
     #[error("calls `{0}`, which is no function of CEL's")]
@@ -58,6 +73,15 @@ pub enum ExpressionError {
         "has a macro such as `all` inside another, whose cost grows with the square of the data"
     )]
     Nested,
+    /// It is too long.
+    #[error("is longer than `{MAX_TEXT_BYTES}` bytes")]
+    Long,
+    /// It nests too deeply.
+    #[error("nests deeper than `{MAX_LEVELS}` levels")]
+    Deep,
+    /// There is no stack to compile it on.
+    #[error("cannot be compiled now: there is no memory for it")]
+    NoStack,
 }
 
 /// The functions that may be called, as the library names them.
@@ -97,32 +121,52 @@ impl Expression {
     /// # Errors
     /// It is no CEL, or asks for what it may not.
     pub fn compile(text: &str, variable: &'static str) -> Result<Self, ExpressionError> {
+        Self::compile_over(text, &[variable])
+    }
+
+    /// Compiles a text that may name any of `variables`.
+    ///
+    /// # Errors
+    /// It is no CEL, or asks for what it may not.
+    pub fn compile_over(text: &str, variables: &[&'static str]) -> Result<Self, ExpressionError> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(ExpressionError::Long);
+        }
+        std::thread::scope(|scope| {
+            let compiler = std::thread::Builder::new()
+                .name("compiler".to_owned())
+                .stack_size(COMPILER_STACK_BYTES);
+            let compiled = compiler.spawn_scoped(scope, || Self::compile_here(text, variables));
+            let compiled = compiled.map_err(|_| ExpressionError::NoStack)?.join();
+            compiled.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn compile_here(text: &str, variables: &[&'static str]) -> Result<Self, ExpressionError> {
         let program = Program::compile(text).map_err(|errors| {
             let text = errors.to_string();
             let first = text.lines().next().unwrap_or_default();
             let first = first.trim_start_matches("ERROR: <input>:");
             ExpressionError::Syntax(first.to_owned())
         })?;
-        let mut walk = Walk {
-            variable,
-            own: Vec::new(),
-            depth: 0,
+        let seen = variables.iter().map(|name| Seen {
+            name,
             all: false,
             members: Vec::new(),
+        });
+        let mut walk = Walk {
+            variables: seen.collect(),
+            own: Vec::new(),
+            depth: 0,
+            level: 0,
+            calls: Vec::new(),
         };
         walk.visit(program.expression())?;
-        let mut members = walk.members;
-        members.sort_unstable();
-        members.dedup();
-        let needs = match walk.all {
-            true => Needs::All,
-            false => Needs::Members(members),
-        };
         Ok(Self {
             text: text.to_owned(),
             program,
-            variable,
-            needs,
+            variables: walk.variables.into_iter().map(Seen::variable).collect(),
+            calls: walk.calls,
         })
     }
 
@@ -131,12 +175,23 @@ impl Expression {
         &self.text
     }
 
-    /// Returns the members of the variable that it looks at, if it does not look at all of it.
+    /// Returns the members of its first variable that it looks at, if it does not look at all of it.
     pub fn members(&self) -> Option<&[String]> {
-        match &self.needs {
+        match &self.variables.first()?.needs {
             Needs::All => None,
             Needs::Members(members) => Some(members),
         }
+    }
+
+    /// Says whether it looks at anything of a variable.
+    pub fn names(&self, variable: &str) -> bool {
+        let mut named = self.variables.iter().filter(|it| it.name == variable);
+        named.any(|it| it.needs != Needs::Members(Vec::new()))
+    }
+
+    /// Says whether it calls a function.
+    pub fn calls(&self, function: &str) -> bool {
+        self.calls.iter().any(|name| name == function)
     }
 
     /// Says whether it is true of `data`.
@@ -144,7 +199,15 @@ impl Expression {
     /// # Errors
     /// It cannot be told, since a member is missing or has another type, or it is no yes or no.
     pub fn holds(&self, data: &Tree<'_>) -> Result<bool, String> {
-        match self.run(data)? {
+        self.holds_over(&[data])
+    }
+
+    /// Says whether it is true of the values of its variables, in their order.
+    ///
+    /// # Errors
+    /// Those of [`Expression::holds`].
+    pub fn holds_over(&self, values: &[&Tree<'_>]) -> Result<bool, String> {
+        match self.run(values)? {
             CelValue::Bool(holds) => Ok(holds),
             _ => Err("does not come out as true or false".to_owned()),
         }
@@ -155,21 +218,23 @@ impl Expression {
     /// # Errors
     /// It cannot be told, or the outcome has no form in JSON.
     pub fn value(&self, data: &Tree<'_>) -> Result<Value, String> {
-        to_json(&self.run(data)?)
+        to_json(&self.run(&[data])?)
     }
 
-    fn run(&self, data: &Tree<'_>) -> Result<CelValue, String> {
+    fn run(&self, values: &[&Tree<'_>]) -> Result<CelValue, String> {
         let mut context = Context::default();
-        let bound = match (&self.needs, data) {
-            (Needs::Members(names), Tree::Object(_)) => {
-                let found = names
-                    .iter()
-                    .filter_map(|name| Some((key(name), to_cel(data.get(name)?))));
-                CelValue::Map(map(found))
-            }
-            _ => to_cel(data),
-        };
-        context.add_variable_from_value(self.variable, bound);
+        for (variable, data) in self.variables.iter().zip(values) {
+            let bound = match (&variable.needs, data) {
+                (Needs::Members(names), Tree::Object(_)) => {
+                    let found = names
+                        .iter()
+                        .filter_map(|name| Some((key(name), to_cel(data.get(name)?))));
+                    CelValue::Map(map(found))
+                }
+                _ => to_cel(data),
+            };
+            context.add_variable_from_value(variable.name, bound);
+        }
         let value = self.program.execute(&context);
         value.map_err(|error| match error {
             ExecutionError::NoSuchKey(name) => format!("needs `{name}`, which is not there"),
@@ -187,34 +252,82 @@ impl fmt::Debug for Expression {
 
 /// Looks through an expression for what it names.
 struct Walk {
-    variable: &'static str,
+    variables: Vec<Seen>,
     /// Names that macros around give.
     own: Vec<String>,
+    /// Macros around.
     depth: usize,
+    /// Expressions around.
+    level: usize,
+    calls: Vec<String>,
+}
+
+/// What was seen of a variable so far.
+struct Seen {
+    name: &'static str,
     all: bool,
     members: Vec<String>,
 }
 
+impl Seen {
+    fn variable(mut self) -> Variable {
+        self.members.sort_unstable();
+        self.members.dedup();
+        let needs = match self.all {
+            true => Needs::All,
+            false => Needs::Members(self.members),
+        };
+        Variable {
+            name: self.name,
+            needs,
+        }
+    }
+}
+
 impl Walk {
+    fn variable(&mut self, name: &str) -> Option<&mut Seen> {
+        self.variables.iter_mut().find(|seen| seen.name == name)
+    }
+
+    fn unknown(&self, name: &str) -> ExpressionError {
+        let names = self.variables.iter().map(|seen| format!("`{}`", seen.name));
+        ExpressionError::Unknown {
+            name: name.to_owned(),
+            variables: Vec::from_iter(names).join(", "),
+        }
+    }
+
     fn visit(&mut self, at: &IdedExpr) -> Result<(), ExpressionError> {
+        if self.level == MAX_LEVELS {
+            return Err(ExpressionError::Deep);
+        }
+        self.level += 1;
+        let visited = self.visit_parts(at);
+        self.level -= 1;
+        visited
+    }
+
+    fn visit_parts(&mut self, at: &IdedExpr) -> Result<(), ExpressionError> {
         match &at.expr {
             Expr::Unspecified | Expr::Literal(_) => Ok(()),
             Expr::Ident(name) if self.own.contains(name) => Ok(()),
-            Expr::Ident(name) if name == self.variable => {
-                self.all = true;
-                Ok(())
-            }
-            Expr::Ident(name) => Err(ExpressionError::Unknown {
-                name: name.clone(),
-                variable: self.variable,
-            }),
-            Expr::Select(select) => match &select.operand.expr {
-                Expr::Ident(name) if name == self.variable && !self.own.contains(name) => {
-                    self.members.push(select.field.clone());
+            Expr::Ident(name) => match self.variable(name) {
+                Some(seen) => {
+                    seen.all = true;
                     Ok(())
                 }
-                _ => self.visit(&select.operand),
+                None => Err(self.unknown(name)),
             },
+            Expr::Select(select) => {
+                if let Expr::Ident(name) = &select.operand.expr
+                    && !self.own.contains(name)
+                    && let Some(seen) = self.variable(name)
+                {
+                    seen.members.push(select.field.clone());
+                    return Ok(());
+                }
+                self.visit(&select.operand)
+            }
             Expr::Call(call) => {
                 let name = call.func_name.as_str();
                 // Operators are named by signs.
@@ -222,6 +335,7 @@ impl Walk {
                 if !operator && !FUNCTIONS.contains(&name) {
                     return Err(ExpressionError::Function(name.to_owned()));
                 }
+                self.calls.push(name.to_owned());
                 call.target
                     .iter()
                     .try_for_each(|target| self.visit(target))?;
@@ -396,6 +510,51 @@ mod tests {
         assert!(Expression::compile("message.a.filter(x, x > 1).all(y, y > 2)", MESSAGE).is_ok());
         let hidden = "message.a.all(x, x > 0) && x > 0";
         assert!(matches!(error(hidden), ExpressionError::Unknown { name, .. } if name == "x"));
+    }
+
+    /// The threads that run it have 2 MiB of stack; an overflow would end the process.
+    #[test]
+    fn no_text_overflows_the_stack() {
+        let times = |part: &str, end: &str| {
+            let count = (MAX_TEXT_BYTES - end.len()) / part.len();
+            format!("{}{end}", part.repeat(count))
+        };
+        let levels = |part: &str, end: &str| format!("{}{end}", part.repeat(MAX_LEVELS - 2));
+        for text in [
+            times("(", "1"),
+            times("!", "true"),
+            times("-", "1"),
+            times("[", "1"),
+            times("{1:", "1"),
+            times("1+", "1"),
+            times("true&&", "true"),
+            times("true?", "true"),
+            times("true?true:", "true"),
+            times("a.", "b"),
+            levels("1+", "1") + "==1",
+            levels("true?true:", "true"),
+            format!("message{}", "[0]".repeat(1_200)),
+            format!("message{}", ".a".repeat(1_900)),
+            format!("message{}", ".a".repeat(MAX_LEVELS - 2)),
+            format!("message{}", ".size()".repeat(500)),
+        ] {
+            // Of an overflow nothing else would tell.
+            println!("{:.40} of {} bytes", text, text.len());
+            let run = move || {
+                if let Ok(expression) = Expression::compile(&text, MESSAGE) {
+                    drop(expression.holds(&Tree::Null));
+                }
+            };
+            let thread = std::thread::Builder::new().name("runner".to_owned());
+            let thread = thread.stack_size(2 * 1024 * 1024);
+            thread.spawn(run).unwrap().join().unwrap();
+        }
+        let deep = format!("message.a{} == 1", "+1".repeat(MAX_LEVELS));
+        let error = Expression::compile(&deep, MESSAGE).unwrap_err();
+        assert_eq!(error, ExpressionError::Deep);
+        let long = " ".repeat(MAX_TEXT_BYTES) + "true";
+        let error = Expression::compile(&long, MESSAGE).unwrap_err();
+        assert_eq!(error, ExpressionError::Long);
     }
 
     #[test]

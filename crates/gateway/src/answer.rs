@@ -16,16 +16,21 @@ use serde_json::value::RawValue;
 use tidegate_contract::event::is_json;
 use tidegate_event_log::{LogError, StoredRecord};
 use tokio::time::timeout_at;
+use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
-/// A record's value: as JSON where it says and is JSON, byte for byte, else in base64.
-#[derive(Serialize)]
+/// A record's value: as JSON where it says and is JSON, byte for byte, else in base64; where a schema makes
+/// JSON of it, both.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Payload {
+    /// The value, if it is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = serde_json::Value, required = false)]
     data: Option<Box<RawValue>>,
+    /// The bytes, unless the value was JSON as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     data_base64: Option<String>,
 }
@@ -33,6 +38,14 @@ pub(crate) struct Payload {
 impl Payload {
     pub(crate) fn of(stored: &StoredRecord, content_type: Option<&str>) -> Self {
         Self::of_bytes(stored.record.value.as_ref(), content_type)
+    }
+
+    /// Shows the JSON that stands for data in another encoding, with the bytes beside it.
+    pub(crate) fn decoded(json: Box<RawValue>, bytes: Option<&Bytes>) -> Self {
+        Self {
+            data: Some(json),
+            data_base64: bytes.map(|bytes| STANDARD.encode(bytes)),
+        }
     }
 
     pub(crate) fn of_bytes(value: Option<&Bytes>, content_type: Option<&str>) -> Self {

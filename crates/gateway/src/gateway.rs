@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderName, Response};
 use tidegate_contract::Contracts;
 use tidegate_event_log::{Log, LogError, TopicSpec};
+use tokio_util::sync::CancellationToken;
 
 use crate::audit::{self, Act, Audit};
 use crate::bridges::Bridges;
@@ -25,6 +25,7 @@ use crate::ingress::quota::Quotas;
 use crate::metrics::Metrics;
 use crate::privacy::Privacy;
 use crate::problem::Problem;
+use crate::reading::Streams;
 use crate::refusals::Refusals;
 use crate::registry::{self, store::Store};
 use crate::request::Context;
@@ -123,7 +124,8 @@ pub struct Gateway {
     pub(crate) contract_checks: Turn,
     pub(crate) bridges: Bridges,
     pub(crate) identity: Identity,
-    draining: AtomicBool,
+    pub(crate) streams: Streams,
+    pub(crate) draining: CancellationToken,
 }
 
 impl Gateway {
@@ -148,6 +150,7 @@ impl Gateway {
             .collect::<Result<_, _>>()?;
         let started_ms = clock.now_ms();
         create_topic(&*log, audit::topic_spec()).await?;
+        let streams = Streams::new(settings.max_event_streams);
         create_topic(&*log, registry::store::topic_spec()).await?;
         let registry = Store::open(Arc::clone(&log)).await;
         let is_folder = matches!(contracts, ContractSource::Folder(_));
@@ -185,7 +188,8 @@ impl Gateway {
             contract_checks: Turn::default(),
             bridges: bridges.map_err(StartError::Bridges)?,
             identity: identity.map_err(StartError::Keys)?,
-            draining: AtomicBool::new(false),
+            streams,
+            draining: CancellationToken::new(),
         });
         gateway.create_topic(quarantine::topic_spec()).await?;
         if is_folder {
@@ -346,14 +350,14 @@ impl Gateway {
         }
     }
 
-    /// Says that no more requests should be sent here.
+    /// Says that no more requests should be sent here, and ends the streams.
     pub(crate) fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
     }
 
     /// Says whether requests can be served now, or why not.
     pub(crate) async fn readiness(&self) -> Result<(), String> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.draining.is_cancelled() {
             return Err("the gateway is stopping".to_owned());
         }
         let asked = self.log.watermarks(quarantine::TOPIC, 0);

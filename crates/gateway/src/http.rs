@@ -14,12 +14,14 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use bytes::Bytes;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 use crate::server::{Door, Listening, serve};
-use crate::{audit, bridges, contracts, identity, ingress, query, registry};
+use crate::{audit, bridges, contracts, identity, ingress, openapi, query, reading, registry};
 
 /// Prometheus asks for this form by name.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -86,16 +88,25 @@ pub async fn serve_ops(
 }
 
 fn api(gateway: Arc<Gateway>) -> Router {
-    Router::new()
+    let rooms = OpenApiRouter::with_openapi(openapi::begun())
         .merge(contracts::check::routes::router())
         .merge(contracts::routes::router())
         .merge(query::routes::router())
+        .merge(reading::routes::router())
         .merge(bridges::routes::router())
         .merge(identity::routes::router())
         .merge(audit::routes::router())
         .route_layer(from_fn_with_state(Arc::clone(&gateway), audit::watch))
         // Events are no changes; each is its own record.
-        .merge(ingress::routes::router())
+        .merge(ingress::routes::router());
+    let (router, document) = rooms.split_for_parts();
+    let document = Bytes::from(openapi::written(document));
+    let media_type = HeaderValue::from_static("application/json");
+    router
+        .route(
+            openapi::PATH,
+            get(async move || ([(CONTENT_TYPE, media_type)], document)),
+        )
         .route("/problems/{slug}", get(get_problem))
         .route_layer(from_fn_with_state(
             Arc::clone(&gateway),

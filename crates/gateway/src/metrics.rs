@@ -195,6 +195,7 @@ pub(crate) struct Metrics {
     pub(crate) append_seconds: Histogram,
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
+    pub(crate) event_streams: Gauge,
     inflight_bytes: Gauge,
     pub(crate) schemas: SchemaMetrics,
     pub(crate) tls: TlsMetrics,
@@ -303,6 +304,7 @@ impl Metrics {
             append_seconds: Histogram::new(APPEND_SECONDS),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            event_streams: Gauge::default(),
             inflight_bytes: Gauge::default(),
             schemas: SchemaMetrics::default(),
             tls: TlsMetrics::default(),
@@ -360,6 +362,11 @@ impl Metrics {
             "http_connections_refused",
             "HTTP connections turned away at the limit",
             metrics.connections_refused.clone(),
+        );
+        add.register(
+            "event_streams",
+            "Streams of server-sent events being read",
+            metrics.event_streams.clone(),
         );
         add.register_with_unit(
             "http_inflight",

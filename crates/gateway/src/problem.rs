@@ -11,6 +11,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident $slug:literal $status:literal $title:literal;)*) => {
@@ -130,7 +131,7 @@ impl Kind {
 }
 
 /// One thing that is wrong, and where.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
 pub struct Fault {
     /// A JSON Pointer fragment into the data (`#/total`), or the name of an attribute or header.
     pub pointer: String,
@@ -164,21 +165,31 @@ pub(crate) struct Occurrence<'a> {
     pub(crate) trace_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct Body9457<'a> {
+/// A problem as it is written (RFC 9457 §3.1).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body9457<'a> {
+    /// The page that explains it.
     r#type: String,
+    /// The same for every occurrence.
     title: &'static str,
     status: u16,
+    /// What happened here, and what to do.
     detail: &'a str,
+    /// Which request it was.
     instance: String,
+    /// What is wrong, one by one.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Fault],
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// Where the refused event is kept.
     quarantine: Option<&'a str>,
     #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
     violated_policies: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// The trace that the request was part of.
     traceid: Option<&'a str>,
+    /// The page that explains it.
     docs: String,
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use parking_lot::Mutex;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::clock::rfc3339;
 use crate::problem::Kind;
@@ -17,14 +18,16 @@ const MAX_CHARACTERS: usize = 200;
 #[derive(Default)]
 pub(crate) struct Refusals(Mutex<BTreeMap<Kind, Refused>>);
 
-#[derive(Clone, Default, Serialize)]
-struct Refused {
+/// How often, and the last few.
+#[derive(Clone, Default, Serialize, ToSchema)]
+pub(crate) struct Refused {
     count: u64,
+    #[schema(value_type = Vec<Sample>)]
     samples: VecDeque<Sample>,
 }
 
 /// One refusal.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 struct Sample {
     time: String,
     request: String,
@@ -50,7 +53,7 @@ impl Refusals {
     }
 
     /// Returns counts and samples by slug.
-    pub(crate) fn view(&self) -> BTreeMap<&'static str, impl Serialize + use<>> {
+    pub(crate) fn view(&self) -> BTreeMap<&'static str, Refused> {
         self.0
             .lock()
             .iter()

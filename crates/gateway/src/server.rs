@@ -31,6 +31,7 @@ use crate::metrics::{DoorTls, Refused};
 use crate::problem::{Kind, Occurrence, Problem};
 use crate::registry;
 use crate::tls::{PeerCertificate, Tls};
+use crate::write_limit::WriteLimit;
 
 /// The largest head; with the connection limit it bounds what heads can take of memory.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -84,6 +85,7 @@ pub(crate) struct Peer {
 struct Serving {
     http: http1::Builder,
     handshake_timeout: Duration,
+    write_limit: Duration,
     router: Router,
     door: Door,
     tls: Option<Tls>,
@@ -119,6 +121,7 @@ pub(crate) async fn serve(
         http,
         // It comes before the head, and is as little work.
         handshake_timeout: settings.header_timeout,
+        write_limit: 2 * settings.write_timeout,
         router,
         door,
         tls,
@@ -240,6 +243,7 @@ impl Serving {
             // A router is always ready.
             self.router.clone().call(request)
         });
+        let stream = WriteLimit::new(stream, self.write_limit);
         let mut connection = self.http.serve_connection(TokioIo::new(stream), service);
         let served = {
             let mut served = pin!(std::future::poll_fn(|context| {
@@ -258,7 +262,7 @@ impl Serving {
             }
         };
         let parts = connection.into_parts();
-        let stream = parts.io.into_inner();
+        let stream = parts.io.into_inner().into_inner();
         match served {
             // Part of a head came, the rest did not: the caller is told. An idle one is not.
             Err(error) if error.is_timeout() && !parts.read_buf.is_empty() => {

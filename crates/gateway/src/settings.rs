@@ -26,6 +26,13 @@ pub struct Settings {
     pub sample_time: Duration,
     /// How long running requests may take to end when the gateway is told to stop.
     pub drain_timeout: Duration,
+    /// How long a caller may take nothing of an answer that waits for it: a stream then ends, and after
+    /// twice that any connection.
+    pub write_timeout: Duration,
+    /// Streams of server-sent events at a time.
+    pub max_event_streams: usize,
+    /// How often a stream shows that it lives.
+    pub stream_heartbeat: Duration,
     /// The largest event where no contract says less.
     pub max_event_bytes: usize,
     /// The largest batch.
@@ -62,6 +69,10 @@ impl Default for Settings {
             audit_deadline: Duration::from_secs(2),
             sample_time: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            max_event_streams: 256,
+            // Proxies cut idle connections off, many after a minute.
+            stream_heartbeat: Duration::from_secs(15),
             max_event_bytes: 1024 * 1024,
             max_batch_bytes: 10 * 1024 * 1024,
             max_batch_events: 1_000,

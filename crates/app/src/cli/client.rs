@@ -18,6 +18,8 @@ use crate::ui::printable;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A plan or an apply of contracts ends within 30 s.
 const LONG_TIMEOUT: Duration = Duration::from_secs(40);
+/// A stream has no end; who reads it notices when it falls silent.
+const STREAM_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 /// The gateway's largest page has 4 MiB of records, which base64 and headers may double.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// The variable of the environment that holds an API key or a token.
@@ -275,6 +277,54 @@ impl Client {
             request = request.header(*name, value);
         }
         self.answer(request, Asked::ToTake).await
+    }
+
+    /// Sends a body to a path and returns the status and the JSON that answers, whatever they mean.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Failed`.
+    pub(crate) async fn post_raw(
+        &self,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Bytes,
+    ) -> Result<(StatusCode, Option<Value>), Failure> {
+        let mut request = self.http.request(Method::POST, self.at(path)?).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        self.send(request).await
+    }
+
+    /// Says what an answer means that took nothing in.
+    pub(crate) fn refused_to_take(&self, status: StatusCode, problem: Value) -> Failure {
+        self.refused(status, Asked::ToTake, problem)
+    }
+
+    /// Opens a stream of server-sent events, after the event of an id if there is one.
+    ///
+    /// # Errors
+    /// `NotFound`, `Credentials`, `Refused`, `Unreachable`, `Failed`.
+    pub(crate) async fn open_stream(
+        &self,
+        path: &str,
+        last_id: Option<&str>,
+    ) -> Result<Response, Failure> {
+        let request = self.http.request(Method::GET, self.at(path)?);
+        let mut request = request
+            .header("accept", "text/event-stream")
+            .timeout(STREAM_TIMEOUT);
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        let mut response = request.send().await.map_err(|it| self.unreachable(&it))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = read(&mut response).await.ok().flatten();
+        let problem = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
+        Err(self.refused(status, Asked::ForData, problem))
     }
 
     /// Sends a JSON document that takes its time, and waits for what becomes of it.

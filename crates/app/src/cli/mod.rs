@@ -9,11 +9,13 @@ mod doctor;
 mod event;
 pub(crate) mod failure;
 mod key;
+mod listen;
 mod log;
 mod registry;
 mod schema;
 mod send;
 mod serve;
+mod stream;
 mod topic;
 
 use std::future::Future;
@@ -77,6 +79,7 @@ enum Command {
     /// Accepted events.
     #[command(subcommand)]
     Event(event::Event),
+    Listen(listen::Listen),
     /// Topics of the log.
     #[command(subcommand)]
     Topic(topic::Topic),
@@ -162,6 +165,7 @@ impl Cli {
             Command::Contract(contract) => contract.run(ui),
             Command::Schema(schema) => block_on(schema.run(ui)),
             Command::Event(event) => block_on(event.run(ui)),
+            Command::Listen(listen) => block_on(listen.run(ui)),
             Command::Topic(topic) => block_on(topic.run(ui)),
             Command::Key(key) => block_on(key.run(ui)),
             Command::Audit(audit) => block_on(audit.run(ui)),

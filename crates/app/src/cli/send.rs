@@ -13,7 +13,7 @@ use super::failure::{Exit, Failure};
 use crate::ui::{Answer, Column, Ui, column, wide};
 
 /// CloudEvents HTTP binding 1.0.2 §3.1.3.2: space, double quote, percent, and all that is not ASCII.
-const HEADER_VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+pub(super) const HEADER_VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// Send an event and print its receipt.
 #[derive(Args, Debug)]

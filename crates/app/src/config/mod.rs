@@ -47,6 +47,8 @@ pub(crate) struct Ingress {
     pub(crate) body_timeout: Duration,
     pub(crate) answer_deadline: Duration,
     pub(crate) drain_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) max_event_streams: usize,
     pub(crate) max_event_bytes: usize,
     pub(crate) max_batch_bytes: usize,
     pub(crate) max_batch_events: usize,

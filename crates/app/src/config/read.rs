@@ -114,6 +114,8 @@ impl Reader {
         let body_timeout = self.duration("ingress.body_timeout");
         let answer_deadline = self.duration("ingress.answer_deadline");
         let drain_timeout = self.duration("ingress.drain_timeout");
+        let write_timeout = self.duration("ingress.write_timeout");
+        let max_event_streams = self.count("ingress.max_event_streams", 100_000);
         let max_event = self.memory("ingress.max_event");
         let max_batch = self.memory("ingress.max_batch");
         let max_batch_events = self.count("ingress.max_batch_events", 100_000);
@@ -126,6 +128,8 @@ impl Reader {
             body_timeout: body_timeout?,
             answer_deadline: answer_deadline?,
             drain_timeout: drain_timeout?,
+            write_timeout: write_timeout?,
+            max_event_streams: max_event_streams?,
             max_event_bytes: max_event?,
             max_batch_bytes: max_batch?,
             max_batch_events: max_batch_events?,

@@ -18,6 +18,7 @@ mod exchange;
 mod new_contract;
 mod program;
 mod readers;
+mod reading;
 mod reference;
 mod schema;
 mod serve;

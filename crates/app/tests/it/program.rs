@@ -54,7 +54,7 @@ impl fmt::Display for Ran {
     }
 }
 
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(arguments).current_dir(root());
     for (name, _) in std::env::vars_os() {
@@ -121,8 +121,14 @@ pub(crate) struct Served {
 impl Served {
     /// Serves on free ports and waits for the ready line.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        Self::start_at(FREE_DOORS[1], data, more)
+    }
+
+    /// Serves HTTP at an address, and the rest on free ports.
+    pub(crate) fn start_at(http: &str, data: &Path, more: &[&str]) -> Self {
         let data = data.to_str().unwrap();
-        let mut child = command(&[&["serve", "--data", data], &FREE_DOORS[..], more].concat())
+        let http = ["serve", "--data", data, "--http", http];
+        let mut child = command(&[&http[..], &FREE_DOORS[2..], more].concat())
             .env("TIDEGATE_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()

@@ -19,10 +19,13 @@ const MADE: &str =
     "<!-- Made from the code by crates/app/tests/it/reference.rs; edit that, not this. -->";
 
 fn check(page: &str, text: &str) {
+    check_file(page, &format!("{MADE}\n{text}"));
+}
+
+fn check_file(page: &str, text: &str) {
     let path = root().join("docs/reference").join(page);
-    let text = format!("{MADE}\n{text}");
     if std::env::var_os("UPDATE_REFERENCE").is_some() {
-        fs::write(&path, &text).unwrap();
+        fs::write(&path, text).unwrap();
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
     assert!(
@@ -153,6 +156,16 @@ fn the_metrics() {
         writeln!(page, "| `{name}` | {} | {help} |", kind.unwrap()).unwrap();
     }
     check("metrics.md", &page);
+}
+
+#[test]
+fn the_http_api() {
+    let data = tempdir().unwrap();
+    let served = Served::start(data.path(), &[]);
+    let address = served.url.trim_start_matches("http://");
+    let answer = ask(address, "GET /openapi.json");
+    let (_, document) = answer.split_once("\r\n\r\n").unwrap();
+    check_file("openapi.json", document);
 }
 
 /// The headers of the files that serve Kafka's APIs.

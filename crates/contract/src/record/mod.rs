@@ -228,7 +228,7 @@ impl EventContract {
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) fn see_data<T>(
+    pub fn see_data<T>(
         &self,
         record: &Incoming<'_>,
         resolve: &dyn Fn(SchemaId) -> Result<Writer, String>,

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response};
-use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tidegate_event_log::{LogError, Offset};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Audit;
 use super::record::Entry;
@@ -31,17 +32,19 @@ const MAX_LOOKED_AT: i64 = 10_000;
 const STEP: i64 = 500;
 const READ_BYTES: usize = 1024 * 1024;
 
-pub(crate) fn router() -> Router<Arc<Gateway>> {
-    Router::new()
-        .route("/v1/audit", get(get_audit))
-        .route("/v1/audit/chain", get(get_chain))
+pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default()
+        .routes(routes!(get_audit))
+        .routes(routes!(get_chain))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
     limit: Option<usize>,
     /// Only records before this offset.
+    #[param(value_type = Option<i64>)]
     before: Option<Offset>,
     object: Option<String>,
     actor: Option<String>,
@@ -180,6 +183,14 @@ fn read(text: &str) -> Option<(Entry, bool)> {
     }
 }
 
+/// Lists what was changed, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/audit",
+    tag = "audit",
+    params(AuditQuery),
+    responses((status = 200, description = "Records, and where the next page begins.", body = serde_json::Value))
+)]
 async fn get_audit(
     State(gateway): State<Arc<Gateway>>,
     query: Result<Query<AuditQuery>, QueryRejection>,
@@ -196,12 +207,22 @@ async fn get_audit(
     json(&context, listed.await)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct ChainQuery {
+    #[param(value_type = Option<i64>)]
     from: Option<Offset>,
 }
 
+/// Shows the records of the audit as they stand, for those who verify them.
+#[utoipa::path(
+    get,
+    path = "/v1/audit/chain",
+    tag = "audit",
+    params(ChainQuery),
+    responses((status = 200, description = "Records as texts, and where to read on.", body = serde_json::Value))
+)]
 async fn get_chain(
     State(gateway): State<Arc<Gateway>>,
     query: Result<Query<ChainQuery>, QueryRejection>,

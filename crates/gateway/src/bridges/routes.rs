@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Response};
-use axum::routing::{get, post};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tidegate_contract::lineage::Lineage;
 use tidegate_event_log::{LogError, Record};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::Bridges;
 use super::look::watch_from_now;
@@ -20,17 +21,21 @@ use super::status::Status;
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
 use crate::audit::{Act, Object};
+use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
-pub(crate) fn router() -> Router<Arc<Gateway>> {
-    Router::new()
-        .route("/v1/bridges", get(get_bridges))
-        .route("/v1/bridges/{contract}", get(get_bridge))
-        .route("/v1/bridges/{contract}/resume", post(post_resume))
-        .route("/v1/bridges/{contract}/abort", post(post_abort))
-        .route("/v1/lineage", get(get_lineage))
+pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default()
+        .routes(routes!(get_bridges))
+        .routes(routes!(get_bridge))
+        .routes(routes!(post_resume))
+        .routes(routes!(post_abort))
+        .routes(routes!(get_lineage))
 }
+
+problems!(NoBridge: ContractNotFound);
+problems!(BridgeProblems: ContractNotFound BridgeState OutcomeUnknown);
 
 impl Bridges {
     fn status(&self, spec: &Spec) -> Status {
@@ -134,15 +139,37 @@ fn state(detail: &str) -> Problem {
     Problem::new(Kind::BridgeState, detail)
 }
 
+/// All bridges, and what they do right now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Bridges)]
+struct BridgesView {
+    bridges: Vec<Status>,
+}
+
+/// Lists the bridges from earlier event types.
+#[utoipa::path(
+    get,
+    path = "/v1/bridges",
+    tag = "bridges",
+    responses((status = 200, body = BridgesView))
+)]
 async fn get_bridges(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let bridges = &gateway.bridges;
     let in_force = bridges.in_force();
     let specs = in_force.bridges().filter_map(|name| in_force.bridge(name));
-    let all: Vec<Status> = specs.map(|spec| bridges.status(spec)).collect();
-    json(&context, Ok(serde_json::json!({ "bridges": all })))
+    let bridges = specs.map(|spec| bridges.status(spec)).collect();
+    json(&context, Ok(BridgesView { bridges }))
 }
 
+/// Says what a bridge does right now.
+#[utoipa::path(
+    get,
+    path = "/v1/bridges/{contract}",
+    tag = "bridges",
+    params(("contract" = String, Path, description = "The contract that it copies into.")),
+    responses((status = 200, body = Status), NoBridge)
+)]
 async fn get_bridge(
     State(gateway): State<Arc<Gateway>>,
     contract: Result<Path<String>, PathRejection>,
@@ -154,17 +181,49 @@ async fn get_bridge(
     json(&context, found.map(|spec| bridges.status(&spec)))
 }
 
+/// Says where events come from and who reads them.
+#[utoipa::path(
+    get,
+    path = "/v1/lineage",
+    tag = "bridges",
+    responses((status = 200, description = "As `contract lineage -o json` prints it.", body = serde_json::Value))
+)]
 async fn get_lineage(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     json(&context, Ok(gateway.bridges.lineage()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ResumeQuery {
+    /// Without the canaries' first part.
     #[serde(default)]
     in_full: bool,
 }
 
+/// A bridge was told to go on.
+#[derive(Serialize, ToSchema)]
+struct Resumed {
+    contract: String,
+    resumed: bool,
+    in_full: bool,
+}
+
+/// A rollout was stopped.
+#[derive(Serialize, ToSchema)]
+struct Aborted {
+    contract: String,
+    aborted: bool,
+}
+
+/// Lets a bridge go on that halted.
+#[utoipa::path(
+    post,
+    path = "/v1/bridges/{contract}/resume",
+    tag = "bridges",
+    params(("contract" = String, Path, description = "The contract that it copies into."), ResumeQuery),
+    responses((status = 200, body = Resumed), BridgeProblems)
+)]
 async fn post_resume(
     State(gateway): State<Arc<Gateway>>,
     act: Act,
@@ -177,11 +236,23 @@ async fn post_resume(
         let (Path(contract), Query(query)) = (parameter(contract)?, parameter(query)?);
         let resumed = gateway.bridges.resume(&contract, query.in_full, &act);
         within(&gateway, &context, resumed).await??;
-        Ok(serde_json::json!({ "contract": contract, "resumed": true, "in_full": query.in_full }))
+        Ok(Resumed {
+            contract,
+            resumed: true,
+            in_full: query.in_full,
+        })
     };
     json(&context, said.await)
 }
 
+/// Stops a rollout.
+#[utoipa::path(
+    post,
+    path = "/v1/bridges/{contract}/abort",
+    tag = "bridges",
+    params(("contract" = String, Path, description = "The contract that it copies into.")),
+    responses((status = 200, body = Aborted), BridgeProblems)
+)]
 async fn post_abort(
     State(gateway): State<Arc<Gateway>>,
     act: Act,
@@ -192,7 +263,10 @@ async fn post_abort(
     let said = async {
         let Path(contract) = parameter(contract)?;
         within(&gateway, &context, gateway.bridges.abort(&contract, &act)).await??;
-        Ok(serde_json::json!({ "contract": contract, "aborted": true }))
+        Ok(Aborted {
+            contract,
+            aborted: true,
+        })
     };
     json(&context, said.await)
 }

@@ -8,20 +8,24 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tidegate_event_log::{Offset, Record, StoredRecord};
+use utoipa::ToSchema;
 
 use crate::kept::Fold;
 
 /// Where something stands in the log.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[schema(as = LogPlace)]
 pub(crate) struct At {
     pub(crate) topic: String,
     pub(crate) partition: i32,
+    #[schema(value_type = i64)]
     pub(crate) offset: Offset,
 }
 
 /// Why a rollout stopped by itself.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = HaltCause)]
 pub(crate) enum Cause {
     /// A canary put events into its dead letters.
     DeadLetters,
@@ -34,7 +38,8 @@ pub(crate) enum Cause {
 }
 
 /// A rollout that stopped by itself: nothing more is copied until somebody says so.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[schema(as = BridgeHalt)]
 pub(crate) struct Halt {
     pub(crate) cause: Cause,
     pub(crate) detail: String,

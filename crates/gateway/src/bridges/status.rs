@@ -8,7 +8,8 @@ use super::state::{Halt, Rollout};
 use crate::clock::rfc3339;
 
 /// One bridge. Counts are of events since it started, over restarts.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Bridge)]
 pub(crate) struct Status {
     contract: String,
     from: String,

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tidegate_contract::diff::{Change, Severity};
 use tidegate_event_log::TopicSpec;
+use utoipa::ToSchema;
 
 use super::approvals::Approvals;
 use super::topics::{Setting, described};
 
 /// Something that has to be done.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "do", rename_all = "kebab-case")]
+#[schema(as = PlanAction)]
 pub(crate) enum Action {
     CreateTopic {
         topic: String,
@@ -58,7 +60,8 @@ pub(crate) enum Action {
 }
 
 /// A document as an action has it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = PlannedDocument)]
 pub(crate) struct Entry {
     pub(crate) kind: String,
     pub(crate) name: String,
@@ -75,7 +78,8 @@ pub(crate) struct Entry {
 }
 
 /// What a change means, as `contract diff` says it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = PlanFinding)]
 pub(crate) struct Finding {
     pub(crate) severity: &'static str,
     pub(crate) rule: &'static str,
@@ -87,7 +91,8 @@ pub(crate) struct Finding {
 }
 
 /// Why a plan cannot be applied.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = PlanRefusal)]
 pub(crate) struct Refusal {
     /// A document or a topic.
     pub(crate) about: String,
@@ -96,7 +101,7 @@ pub(crate) struct Refusal {
 }
 
 /// What has to be done, and whether it may be.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Plan {
     pub(crate) id: String,
     /// The generation it starts from.

@@ -13,6 +13,7 @@ use serde_json::json;
 use tidegate_contract::load::{self, Piece, Texts};
 use tidegate_event_log::{AlterTopic, LogError, TopicSpec};
 use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
 
 use super::action::{Action, Plan};
 use super::plan::{Current, Options, Planned, World, plan};
@@ -51,7 +52,7 @@ pub(crate) struct Request {
 }
 
 /// What an apply came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Applied {
     /// Whether anything was done.
     pub(crate) applied: bool,

@@ -15,7 +15,8 @@ use super::action::Action;
 use super::plan::CONSUMER_CONTRACT;
 
 /// The approvals that a plan needs of one team for one reason.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = PlanApprovals)]
 pub(crate) struct Approvals {
     pub(crate) team: String,
     /// `topic`, `breaking` or `reader`.

@@ -30,8 +30,9 @@ const EVENT_CONTRACT: &str = "EventContract";
 pub(crate) const CONSUMER_CONTRACT: &str = "ConsumerContract";
 
 /// What may be done beside putting documents in force.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = ApplyOptions)]
 pub(crate) struct Options {
     /// Names of documents; if there are any, others are left alone.
     pub(crate) only: BTreeSet<String>,

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Response};
-use axum::routing::post;
-use axum::{Extension, Router};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::apply::{Request, Wanted};
+use super::action::Plan;
+use super::apply::{Applied, Request, Wanted};
 use super::plan::Options;
 use super::record::Why;
 use super::upload::{File, MAX_UPLOAD_BYTES, read, texts};
@@ -21,6 +23,7 @@ use crate::audit::Act;
 use crate::clock::rfc3339;
 use crate::identity::Caller;
 use crate::identity::door::Admitted;
+use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -32,16 +35,22 @@ const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 1_000;
 const PLAN_ID_CHARS: usize = 32;
 
-pub(crate) fn router() -> Router<Arc<Gateway>> {
-    Router::new()
-        .route("/v1/contract-plans", post(post_plan))
-        .route("/v1/contract-sets", post(post_set).get(get_sets))
-        .route("/v1/contract-approvals", post(post_approval))
+pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default()
+        .routes(routes!(post_plan))
+        .routes(routes!(post_set, get_sets))
+        .routes(routes!(post_approval))
 }
 
+problems!(PlanProblems: MalformedJson ContractNotFound ContractsFromFolder BodyTooLarge ContractsInvalid);
+problems!(ApplyProblems: MalformedJson ContractNotFound ContractsFromFolder PlanChanged PlanRefused ApprovalMissing
+    BodyTooLarge ContractsInvalid ContractsInDoubt);
+problems!(ApprovalProblems: MalformedJson ContractsFromFolder PlanRefused BodyTooLarge ContractsInDoubt);
+
 /// What to put in force: files, or a version of a contract that was in force.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ContractsWanted)]
 struct Asked {
     #[serde(default)]
     files: Vec<File>,
@@ -56,28 +65,36 @@ struct Asked {
     by: String,
 }
 
-#[derive(Deserialize)]
+/// A version of a contract that was in force.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EarlierVersion)]
 struct Earlier {
     name: String,
     version: String,
 }
 
-#[derive(Deserialize)]
+/// Who approves of which plan.
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Approving {
+    #[schema(pattern = "^[0-9a-f]{32}$")]
     plan: String,
-    /// May be left out by a caller that is known.
     #[serde(default)]
+    #[schema(max_length = 200)]
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct SetsQuery {
+    /// How many at most.
     limit: Option<usize>,
 }
 
-#[derive(Serialize)]
+/// A set of contracts that came into force.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContractSet)]
 struct SetView {
     generation: u64,
     time: String,
@@ -86,6 +103,15 @@ struct SetView {
     plan: String,
     approved: Vec<String>,
     documents: usize,
+}
+
+/// Sets, the newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContractSets)]
+struct SetsView {
+    /// `log`, or `folder`, which has no sets.
+    source: &'static str,
+    sets: Vec<SetView>,
 }
 
 impl Asked {
@@ -116,6 +142,14 @@ impl Asked {
     }
 }
 
+/// Says what an apply would do.
+#[utoipa::path(
+    post,
+    path = "/v1/contract-plans",
+    tag = "contracts",
+    request_body = Asked,
+    responses((status = 200, body = Plan), PlanProblems)
+)]
 async fn post_plan(
     State(gateway): State<Arc<Gateway>>,
     Extension(caller): Admitted,
@@ -139,6 +173,14 @@ fn acting(caller: &Caller, given: String) -> Result<String, Problem> {
     named.map_err(|detail| Problem::new(Kind::Forbidden, detail))
 }
 
+/// Puts contracts in force.
+#[utoipa::path(
+    post,
+    path = "/v1/contract-sets",
+    tag = "contracts",
+    request_body = Asked,
+    responses((status = 200, body = Applied), ApplyProblems)
+)]
 async fn post_set(
     State(gateway): State<Arc<Gateway>>,
     Extension(caller): Admitted,
@@ -154,6 +196,14 @@ async fn post_set(
     json(&context, applied.await)
 }
 
+/// Approves of a plan.
+#[utoipa::path(
+    post,
+    path = "/v1/contract-approvals",
+    tag = "contracts",
+    request_body = Approving,
+    responses((status = 200, body = Approving), ApprovalProblems)
+)]
 async fn post_approval(
     State(gateway): State<Arc<Gateway>>,
     Extension(caller): Admitted,
@@ -178,11 +228,19 @@ async fn post_approval(
         }
         let approved = gateway.approve_plan(plan.clone(), name.clone(), &act);
         approved.await?;
-        Ok(json!({ "plan": plan, "name": name }))
+        Ok(Approving { plan, name })
     };
     json(&context, approved.await)
 }
 
+/// Lists the sets that came into force, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/contract-sets",
+    tag = "contracts",
+    params(SetsQuery),
+    responses((status = 200, body = SetsView))
+)]
 async fn get_sets(
     State(gateway): State<Arc<Gateway>>,
     query: Result<Query<SetsQuery>, QueryRejection>,
@@ -207,7 +265,7 @@ async fn get_sets(
             })
             .collect();
         let source = if folded.is_some() { "log" } else { "folder" };
-        json!({ "source": source, "sets": sets })
+        SetsView { source, sets }
     });
     json(&context, listed)
 }

@@ -26,7 +26,8 @@ pub(crate) fn dead_letter_spec(reader: &Reader) -> Option<TopicSpec> {
 }
 
 /// A setting that is to change.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = TopicSetting)]
 pub(crate) struct Setting {
     pub(crate) setting: String,
     pub(crate) from: String,

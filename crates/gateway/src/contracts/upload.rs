@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 use tidegate_contract::Contracts;
 use tidegate_contract::load::{self, Diagnostics, Texts};
+use utoipa::ToSchema;
 
 use crate::Gateway;
 use crate::ingress::body;
@@ -17,9 +18,10 @@ const MAX_FILES: usize = 20_000;
 const MAX_PATH_BYTES: usize = 1_024;
 
 /// A file, by its path inside the folder.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
+    #[schema(min_length = 1, max_length = 1024)]
     path: String,
     text: String,
 }

@@ -29,7 +29,7 @@ const STAFF: Rule = Rule::For(Roles::of(&[Role::Owner, Role::Operator, Role::Aud
 /// Returns the rule of an address of the events door, by its route.
 pub(crate) fn of_events(method: &Method, route: &str) -> Option<Rule> {
     let (read, write) = match route {
-        "/problems/{slug}" => (Rule::Public, Rule::Public),
+        "/problems/{slug}" | "/openapi.json" => (Rule::Public, Rule::Public),
         "/v1/sources/{source}" => (Rule::Public, Rule::Signed),
         "/v1/events" | "/v1/events/{contract}" => (SENDERS, SENDERS),
         "/v1/receipts/{id}" | "/v1/receipts/{id}/request" => (EVERY_ROLE, EVERY_ROLE),

@@ -40,7 +40,9 @@ pub(crate) enum Proof {
 }
 
 /// What a caller may be here for.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     /// Sends events, and reads their receipts.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use tidegate_contract::units::Duration;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::caller::{DEFAULT_TENANT, Role};
 use super::door::Admitted;
@@ -19,6 +20,7 @@ use crate::Gateway;
 use crate::answer::{json, parameter, within};
 use crate::audit::{Act, Object};
 use crate::clock::rfc3339;
+use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -27,15 +29,19 @@ const MAX_CONTRACTS: usize = 100;
 /// As long as both secrets hold where nothing is said.
 const OVERLAP_MS: i64 = 24 * 60 * 60 * 1_000;
 
-pub(crate) fn router() -> Router<Arc<Gateway>> {
-    Router::new()
-        .route("/v1/keys", get(get_keys).post(post_key))
-        .route("/v1/keys/{id}", get(get_key).delete(delete_key))
-        .route("/v1/keys/{id}/rotate", post(post_rotate))
+pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default()
+        .routes(routes!(get_keys, post_key))
+        .routes(routes!(get_key, delete_key))
+        .routes(routes!(post_rotate))
 }
 
+problems!(NoKey: NotFound);
+problems!(KeyProblems: NotFound OutcomeUnknown BodyTooLarge);
+
 /// A key as people read it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Key)]
 struct KeyView<'a> {
     id: &'a str,
     name: &'a str,
@@ -90,7 +96,8 @@ impl<'a> KeyView<'a> {
     }
 }
 
-#[derive(Deserialize)]
+/// What a new key may do.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewKey {
     name: String,
@@ -101,22 +108,46 @@ struct NewKey {
     expires_in: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+/// How a key changes its secret.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Rotation {
+    /// How long both secrets hold, such as `24h`.
     overlap: Option<String>,
 }
 
+/// All keys, without their secrets.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Keys)]
+struct KeysView<'a> {
+    keys: Vec<KeyView<'a>>,
+}
+
+/// Lists API keys, without their secrets.
+#[utoipa::path(
+    get,
+    path = "/v1/keys",
+    tag = "keys",
+    responses((status = 200, body = KeysView))
+)]
 async fn get_keys(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let keys = gateway.identity.keys.now();
-    let views: Vec<_> = keys
+    let keys = keys
         .iter()
         .map(|key| KeyView::of_key(key, context.received_ms))
         .collect();
-    json(&context, Ok(serde_json::json!({ "keys": views })))
+    json(&context, Ok(KeysView { keys }))
 }
 
+/// Reads an API key, without its secret.
+#[utoipa::path(
+    get,
+    path = "/v1/keys/{id}",
+    tag = "keys",
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, body = KeyView), NoKey)
+)]
 async fn get_key(
     State(gateway): State<Arc<Gateway>>,
     id: Result<Path<String>, PathRejection>,
@@ -144,6 +175,14 @@ fn show(
     json(context, view)
 }
 
+/// Makes an API key. Its secret is in this answer and nowhere else.
+#[utoipa::path(
+    post,
+    path = "/v1/keys",
+    tag = "keys",
+    request_body = NewKey,
+    responses((status = 201, body = KeyView), KeyProblems)
+)]
 async fn post_key(
     State(gateway): State<Arc<Gateway>>,
     act: Act,
@@ -182,6 +221,15 @@ async fn post_key(
     }
 }
 
+/// Gives an API key another secret; the earlier one holds for a while.
+#[utoipa::path(
+    post,
+    path = "/v1/keys/{id}/rotate",
+    tag = "keys",
+    params(("id" = String, Path, description = "The key's id.")),
+    request_body = Option<Rotation>,
+    responses((status = 200, body = KeyView), KeyProblems)
+)]
 async fn post_rotate(
     State(gateway): State<Arc<Gateway>>,
     act: Act,
@@ -228,6 +276,14 @@ async fn post_rotate(
     }
 }
 
+/// Revokes an API key.
+#[utoipa::path(
+    delete,
+    path = "/v1/keys/{id}",
+    tag = "keys",
+    params(("id" = String, Path, description = "The key's id.")),
+    responses((status = 200, body = KeyView), KeyProblems)
+)]
 async fn delete_key(
     State(gateway): State<Arc<Gateway>>,
     act: Act,

@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_contract::check::Violation;
+use tidegate_contract::check::{Reason, Violation};
 use tidegate_contract::event_type::{self, ByType};
 use tidegate_contract::model::{ENVELOPE_BYTES, SchemaIdPlace};
 use tidegate_contract::privacy::Hash;
+use tidegate_contract::record::Incoming;
 use tidegate_contract::schema_id::{SchemaId, VALUE_HEADER, Written};
+use tidegate_contract::tree::Tree;
 use tidegate_contract::{Contracts, Event, EventContract};
 use tidegate_event_log::{TopicConfig, TopicSpec};
 
@@ -136,6 +138,19 @@ impl Lane {
             turn: AtomicUsize::new(0),
             contract: Arc::clone(contract),
         }
+    }
+
+    /// Shows the data of a record, by the schema that it was written under.
+    pub(crate) fn see_data<T>(
+        &self,
+        record: &Incoming<'_>,
+        see: impl FnOnce(&Tree<'_>) -> T,
+    ) -> Result<T, Reason> {
+        let resolve = |id| match &self.ids {
+            Some(ids) => ids.find(id),
+            None => Err(format!("schema id `{id}` is not known")),
+        };
+        self.contract.see_data(record, &resolve, see)
     }
 
     pub(crate) fn topic(&self) -> &str {
@@ -268,8 +283,10 @@ impl Lanes {
         self.rules.get(topic)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Lane>> {
-        self.all.iter()
+    /// Returns the lane whose events a topic has.
+    pub(crate) fn of_topic(&self, topic: &str) -> Option<&Lane> {
+        let mut lanes = self.all.iter().filter(|lane| lane.topic() == topic);
+        lanes.next().map(|lane| &**lane)
     }
 
     /// Returns the size of the largest data that any contract takes.

@@ -15,6 +15,7 @@ mod original;
 pub(crate) mod port;
 pub(crate) mod quarantine;
 pub(crate) mod quota;
+mod reads;
 pub(crate) mod receipt;
 pub(crate) mod record;
 pub(crate) mod routes;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tidegate_event_log::{Log, LogError, StoredRecord};
+use utoipa::ToSchema;
 
 use super::receipt::ReceiptId;
 use super::record::{REQUEST_BODY, REQUEST_CONTENT_TYPE, REQUEST_HEADER_PREFIX, header};
@@ -12,9 +13,10 @@ use crate::answer::Payload;
 use crate::identity::Caller;
 
 /// A request as it came.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct KeptRequest {
     content_type: Option<String>,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     headers: Map<String, Value>,
     #[serde(flatten)]
     body: Payload,

@@ -13,6 +13,7 @@ use tidegate_contract::privacy::{Form, Hash, Kept};
 use tidegate_event_log::{
     Append, Claim, Log, LogError, Place, StoredRecord, TopicConfig, TopicSpec,
 };
+use utoipa::ToSchema;
 
 use super::accept::Submission;
 use super::claim::short_hash;
@@ -52,7 +53,7 @@ pub(crate) struct Keep {
     pub(crate) append: Option<Append>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Reason<'a> {
     pointer: &'a str,
     detail: &'a str,
@@ -246,7 +247,8 @@ fn id(entry: &str, place: Place) -> String {
 }
 
 /// An entry as callers read it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = QuarantineEntry)]
 pub(crate) struct Entry {
     id: String,
     time: String,
@@ -256,6 +258,7 @@ pub(crate) struct Entry {
     event: Attributes,
     content_type: Option<String>,
     size_bytes: usize,
+    #[schema(value_type = Option<Vec<Reason>>)]
     reasons: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     more_reasons: Option<u64>,
@@ -267,6 +270,7 @@ pub(crate) struct Entry {
     /// Where the earlier event stands, if a bridge met it.
     #[serde(skip_serializing_if = "Option::is_none")]
     bridge_source: Option<String>,
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     request_headers: serde_json::Map<String, serde_json::Value>,
     /// The bytes are not shown, since they could not be read and the contract protects fields.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -276,7 +280,7 @@ pub(crate) struct Entry {
     original: Option<Payload>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Attributes {
     id: Option<String>,
     source: Option<String>,
@@ -284,7 +288,8 @@ struct Attributes {
 }
 
 /// Entries in the order they came.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = QuarantinePage)]
 pub(crate) struct Page {
     entries: Vec<Entry>,
     /// Where the next page begins; absent at the end.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use tidegate_event_log::{Log, LogError, Place, StoredRecord};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::claim::short_hash;
 use super::record::{self, text};
@@ -28,7 +30,8 @@ pub(crate) struct Receipt {
     pub(crate) duplicate: bool,
 }
 
-#[derive(Serialize)]
+/// A receipt as it is written.
+#[derive(Serialize, ToSchema)]
 struct View<'a> {
     id: &'a str,
     event: EventView<'a>,
@@ -40,7 +43,9 @@ struct View<'a> {
     duplicate: bool,
 }
 
-#[derive(Serialize)]
+/// The event's identity and type.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventIdentity)]
 struct EventView<'a> {
     id: &'a str,
     source: &'a str,
@@ -82,6 +87,18 @@ impl Receipt {
             place,
             duplicate: false,
         })
+    }
+}
+
+impl ToSchema for Receipt {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        View::schemas(schemas);
+    }
+}
+
+impl PartialSchema for Receipt {
+    fn schema() -> RefOr<Schema> {
+        View::schema()
     }
 }
 

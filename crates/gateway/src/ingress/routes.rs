@@ -5,48 +5,81 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
-use axum::{Extension, Router};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tidegate_contract::event::{Event, is_json};
 use tidegate_contract::event_type;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::accept::{Original, Submission};
 use super::cloudevent::{self, Mode};
 use super::key::idempotency_key;
 use super::lane::Lane;
-use super::receipt::{Receipt, ReceiptId};
-use super::{body, deprecation, original, source};
+use super::receipt::Receipt;
+use super::{body, deprecation, source};
 use crate::Gateway;
-use crate::answer::{json, parameter, within};
+use crate::answer::parameter;
 use crate::identity::Caller;
-use crate::identity::door::Admitted;
-use crate::problem::{Kind, Problem};
+use crate::openapi::{CloudEvent, CloudEventBatch, problems};
+use crate::problem::{Body9457, Kind, Problem};
 use crate::request::Context;
 
 /// What a structured event may need beside its data: base64 makes four bytes of three.
 const STRUCTURED_EXTRA_BYTES: usize = 64 * 1024;
-const DEFAULT_PAGE: usize = 50;
-const MAX_PAGE: usize = 500;
 
-pub(crate) fn router() -> Router<Arc<Gateway>> {
-    Router::new()
-        .route("/v1/events", post(post_events))
-        .route("/v1/events/{contract}", post(post_plain))
-        .route("/v1/sources/{source}", post(source::routes::post_source))
-        .route("/v1/receipts/{id}", get(get_receipt))
-        .route("/v1/receipts/{id}/request", get(get_request))
-        .route("/v1/quarantine", get(get_quarantine))
-        .route("/v1/quarantine/{id}", get(get_quarantine_entry))
+pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default()
+        .routes(routes!(post_events))
+        .routes(routes!(post_plain))
+        .routes(routes!(source::routes::post_source))
+        .merge(super::reads::router())
 }
 
+problems!(EventsRefused: MalformedJson InvalidEvent IdempotencyKeyMissing IdempotencyKeyInvalid BodyTooLarge
+    BatchTooLarge UnsupportedMediaType ContractViolation UnknownEventType ContractClosed IdempotencyKeyReused
+    QuotaExceeded OutcomeUnknown);
+problems!(PlainRefused: MalformedJson InvalidEvent IdempotencyKeyMissing IdempotencyKeyInvalid ContractNotFound
+    BodyTooLarge UnsupportedMediaType ContractViolation ContractClosed IdempotencyKeyReused QuotaExceeded OutcomeUnknown);
+
+/// Takes events in, as CloudEvents: one in binary mode (`ce-` headers, any media type), one in structured
+/// mode, or a batch. The event's `type` finds the contract. A 202 means that all of it is durable.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    tag = "events",
+    params(
+        ("ce-specversion" = Option<String>, Header, pattern = r"^1\.0$", description = "`1.0`, in binary mode."),
+        ("ce-id" = Option<String>, Header, min_length = 1, description = "The event's id, in binary mode."),
+        ("ce-source" = Option<String>, Header, min_length = 1, description = "Where it happened, in binary mode."),
+        ("ce-type" = Option<String>, Header, min_length = 1, description = "Finds the contract, in binary mode."),
+        ("Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = r#"^("([ !#-\[\]-~]|\\["\\])+"|[!#-~]+)$"#, description = "The name of this intent, a string of structured fields: a repeat gets the first receipt.")
+    ),
+    request_body(content(
+        (CloudEvent = "application/cloudevents+json"),
+        (CloudEventBatch = "application/cloudevents-batch+json"),
+        (serde_json::Value = "application/json"),
+    )),
+    responses(
+        (status = 202, description = "All of it is durable.", body = Taken, headers(
+            ("Location" = String, description = "Where the receipt can be read again."),
+            ("Idempotent-Replayed" = Option<String>, description = "`true` if this is the first receipt of a repeat."),
+            ("X-Request-Id" = String, description = "Which request it was."),
+            ("Deprecation" = Option<String>, description = "Since when the contract is deprecated (RFC 9745)."),
+            ("Sunset" = Option<String>, description = "When the contract ends (RFC 8594)."),
+            ("Link" = Option<String>, description = "The contract that comes after (RFC 5829)."),
+        )),
+        (status = 207, description = "Some events of the batch are stored: each has its own answer.", body = BatchView),
+        EventsRefused,
+    )
+)]
 async fn post_events(State(gateway): State<Arc<Gateway>>, request: Request) -> Response<Body> {
     let (
         Parts {
@@ -147,6 +180,28 @@ async fn accept_batch(
     Ok(gateway.accept(context, submissions).await)
 }
 
+/// Takes a plain JSON body in; the contract gives it its envelope.
+#[utoipa::path(
+    post,
+    path = "/v1/events/{contract}",
+    tag = "events",
+    params(
+        ("contract" = String, Path, description = "The contract's name."),
+        ("Idempotency-Key" = Option<String>, Header, max_length = 255, pattern = r#"^("([ !#-\[\]-~]|\\["\\])+"|[!#-~]+)$"#, description = "The name of this intent, a string of structured fields: a repeat gets the first receipt.")
+    ),
+    request_body(content((serde_json::Value = "application/json"))),
+    responses(
+        (status = 202, description = "It is durable.", body = Receipt, headers(
+            ("Location" = String, description = "Where the receipt can be read again."),
+            ("Idempotent-Replayed" = Option<String>, description = "`true` if this is the first receipt of a repeat."),
+            ("X-Request-Id" = String, description = "Which request it was."),
+            ("Deprecation" = Option<String>, description = "Since when the contract is deprecated (RFC 9745)."),
+            ("Sunset" = Option<String>, description = "When the contract ends (RFC 8594)."),
+            ("Link" = Option<String>, description = "The contract that comes after (RFC 5829)."),
+        )),
+        PlainRefused,
+    )
+)]
 async fn post_plain(
     State(gateway): State<Arc<Gateway>>,
     contract: Result<Path<String>, PathRejection>,
@@ -320,18 +375,33 @@ pub(super) fn insert_request_id(headers: &mut HeaderMap, context: &Context<'_>) 
     }
 }
 
-#[derive(Serialize)]
+/// What a 202 holds.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "names for OpenAPI what two functions write")]
+enum Taken<'a> {
+    One(Receipt),
+    Batch(BatchView<'a>),
+}
+
+#[derive(Serialize, ToSchema)]
 struct EventResult<'a> {
+    /// What its HTTP status would have been.
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Receipt, required = false)]
     receipt: Option<&'a Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Body9457, required = false)]
     problem: Option<serde_json::Value>,
 }
 
-#[derive(Serialize)]
+/// The answers for the events of a batch, in their order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchResults)]
 struct BatchView<'a> {
     #[serde(flatten)]
+    #[schema(ignore)]
     problem: Option<serde_json::Value>,
     results: &'a [EventResult<'a>],
 }
@@ -396,94 +466,4 @@ fn batch_answer(
         tell_of_end(gateway, first, headers);
     }
     response
-}
-
-async fn get_receipt(
-    State(gateway): State<Arc<Gateway>>,
-    id: Result<Path<String>, PathRejection>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers).by(caller);
-    let read = async {
-        let Path(id) = parameter(id)?;
-        let found = match ReceiptId::parse(&id) {
-            Some(id) => {
-                let found = id.resolve(&*gateway.log, &context.caller);
-                within(&gateway, &context, found).await?
-            }
-            None => None,
-        };
-        found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no receipt of this id"))
-    };
-    json(&context, read.await)
-}
-
-async fn get_request(
-    State(gateway): State<Arc<Gateway>>,
-    id: Result<Path<String>, PathRejection>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers).by(caller);
-    let read = async {
-        let Path(id) = parameter(id)?;
-        let found = within(
-            &gateway,
-            &context,
-            original::read(&*gateway.log, &id, &context.caller),
-        )
-        .await?;
-        let detail = "no request is kept under this id: the event's data is the body as it came";
-        found.ok_or_else(|| Problem::new(Kind::NotFound, detail))
-    };
-    json(&context, read.await)
-}
-
-#[derive(Deserialize)]
-struct QuarantineQuery {
-    cursor: Option<i64>,
-    limit: Option<usize>,
-    contract: Option<String>,
-}
-
-async fn get_quarantine(
-    State(gateway): State<Arc<Gateway>>,
-    query: Result<Query<QuarantineQuery>, QueryRejection>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers).by(caller);
-    let read = async {
-        let Query(query) = parameter(query)?;
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-        let page = gateway.quarantine_page(
-            &context.caller,
-            query.cursor.unwrap_or(0),
-            limit,
-            query.contract.as_deref(),
-        );
-        within(&gateway, &context, page).await
-    };
-    json(&context, read.await)
-}
-
-async fn get_quarantine_entry(
-    State(gateway): State<Arc<Gateway>>,
-    id: Result<Path<String>, PathRejection>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers).by(caller);
-    let read = async {
-        let Path(id) = parameter(id)?;
-        let entry = within(
-            &gateway,
-            &context,
-            gateway.quarantine_entry(&context.caller, &id),
-        )
-        .await?;
-        entry.ok_or_else(|| Problem::new(Kind::NotFound, "there is no quarantine entry of this id"))
-    };
-    json(&context, read.await)
 }

@@ -1,5 +1,5 @@
-//! The read models that console and CLI ask for, as plain data over HTTP: topics and their
-//! records, contracts in force, the account of what came in.
+//! The read models that console and CLI ask for, as plain data over HTTP: topics, contracts in force,
+//! the account of what came in.
 //!
 //! Reads only. Every answer is bounded in entries and bytes, and given within the deadline. It is
 //! the one room that reads across the others.

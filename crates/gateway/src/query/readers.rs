@@ -10,7 +10,9 @@ use axum::http::{HeaderMap, Response};
 use serde::{Deserialize, Serialize};
 use tidegate_contract::Reader;
 use tidegate_event_log::{LogError, Topic};
+use utoipa::{IntoParams, ToSchema};
 
+use super::routes::NothingThere;
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
 use crate::request::Context;
@@ -18,19 +20,25 @@ use crate::request::Context;
 /// A page of readers asks each partition of each one's topic.
 const MAX_READERS: usize = 100;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ReadersQuery {
+    /// Of this contract only.
     contract: Option<String>,
+    /// `next` of the page before.
     cursor: Option<String>,
+    /// How many at most.
     limit: Option<usize>,
 }
 
-#[derive(Serialize)]
-struct ReaderView<'a> {
-    name: &'a str,
-    owner: &'a str,
-    domain: Option<&'a str>,
-    contract: &'a str,
+/// A reader in force, and how far it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reader)]
+pub(super) struct ReaderView {
+    name: String,
+    owner: String,
+    domain: Option<String>,
+    contract: String,
     /// The version in force; absent if there is no such contract.
     version: Option<String>,
     accepts: String,
@@ -39,9 +47,9 @@ struct ReaderView<'a> {
     priority: &'static str,
     /// Empty means any.
     reads: Vec<String>,
-    requires: Vec<&'a str>,
+    requires: Vec<String>,
     canary: bool,
-    topic: Option<&'a str>,
+    topic: Option<String>,
     /// Whether the log knows the group.
     group_exists: bool,
     /// Absent where nothing was committed.
@@ -50,7 +58,7 @@ struct ReaderView<'a> {
 }
 
 /// How far a group is in a topic.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 struct Progress {
     /// The offset to go on from in each partition, as far as one was committed.
     committed: Vec<Option<i64>>,
@@ -60,8 +68,16 @@ struct Progress {
     lag_ms: i64,
 }
 
+/// Readers by name.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReadersPage {
+    readers: Vec<ReaderView>,
+    /// Where the next page begins; `null` at the end.
+    next: Option<String>,
+}
+
 impl Gateway {
-    async fn readers_page(&self, query: ReadersQuery) -> Result<serde_json::Value, LogError> {
+    async fn readers_page(&self, query: ReadersQuery) -> Result<ReadersPage, LogError> {
         let contracts = self.contracts.contracts();
         let after = query.cursor.unwrap_or_default();
         let wanted = |reader: &&Arc<Reader>| {
@@ -86,25 +102,28 @@ impl Gateway {
                 Some(topic) => self.progress(&group, topic).await?,
                 None => None,
             };
-            views.push(serde_json::json!(ReaderView {
-                name: &reader.name,
-                owner: &reader.owner,
-                domain: reader.domain.as_deref(),
-                contract: &reader.contract,
+            views.push(ReaderView {
+                name: reader.name.clone(),
+                owner: reader.owner.clone(),
+                domain: reader.domain.clone(),
+                contract: reader.contract.clone(),
                 version: contract.map(|contract| contract.version.to_string()),
                 accepts: reader.accepts.to_string(),
                 group,
                 via: reader.via.as_str(),
                 priority: reader.priority.as_str(),
                 reads: reader.reads.iter().map(ToString::to_string).collect(),
-                requires: reader.requires.iter().map(|it| it.name.as_str()).collect(),
+                requires: reader.requires.iter().map(|it| it.name.clone()).collect(),
                 canary: reader.canary,
-                topic,
+                topic: topic.map(str::to_owned),
                 group_exists,
                 progress,
-            }));
+            });
         }
-        Ok(serde_json::json!({ "readers": views, "next": next }))
+        Ok(ReadersPage {
+            readers: views,
+            next,
+        })
     }
 
     /// Says how far a group is in a topic; nothing if it never committed there. A partition in which it
@@ -138,6 +157,14 @@ impl Gateway {
     }
 }
 
+/// Lists readers with their consumer groups' lag.
+#[utoipa::path(
+    get,
+    path = "/v1/readers",
+    tag = "contracts",
+    params(ReadersQuery),
+    responses((status = 200, body = ReadersPage), NothingThere)
+)]
 pub(super) async fn get_readers(
     State(gateway): State<Arc<Gateway>>,
     query: Result<Query<ReadersQuery>, QueryRejection>,

@@ -3,47 +3,45 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Response};
-use axum::routing::get;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use tidegate_contract::{Contracts, EventContract};
-use tidegate_event_log::{LogError, StoredRecord, Topic, TopicConfig, Watermarks};
+use tidegate_event_log::{LogError, Topic, TopicConfig, Watermarks};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::answer::{Payload, json, parameter, within};
+use crate::answer::{json, parameter, within};
 use crate::clock::rfc3339;
-use crate::ingress::quarantine;
-use crate::ingress::{content_type_of, data_of, receipt::Receipt};
+use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
+use crate::refusals::Refused;
 use crate::request::Context;
 
-const DEFAULT_PAGE: usize = 50;
-const MAX_PAGE: usize = 500;
 /// A page of topics asks each partition for its marks.
 const MAX_TOPICS: usize = 200;
-/// A page of records is bounded by its bytes as well.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-pub(crate) fn router() -> Router<Arc<Gateway>> {
-    Router::new()
-        .route("/v1/contracts", get(get_contracts))
-        .route("/v1/contracts/{name}", get(get_contract))
-        // Its other method checks contracts; a contract may have that name all the same.
-        .route("/v1/contracts/check", get(get_contract_called_check))
-        .route("/v1/readers", get(super::readers::get_readers))
-        .route("/v1/status", get(get_status))
-        .route("/v1/topics", get(get_topics))
-        .route("/v1/topics/{topic}", get(get_topic))
-        .route("/v1/topics/{topic}/events", get(get_events))
+pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default()
+        .routes(routes!(get_contracts))
+        .routes(routes!(get_contract))
+        .routes(routes!(get_contract_called_check))
+        .routes(routes!(super::readers::get_readers))
+        .routes(routes!(get_status))
+        .routes(routes!(get_topics))
+        .routes(routes!(get_topic))
 }
 
-#[derive(Serialize)]
+problems!(NoContract: ContractNotFound);
+problems!(NothingThere: NotFound);
+
+/// A contract in force.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Contract)]
 struct ContractView<'a> {
     name: &'a str,
     version: String,
@@ -82,16 +80,38 @@ impl<'a> ContractView<'a> {
     }
 }
 
+/// All contracts in force.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Contracts)]
+struct ContractsView<'a> {
+    contracts: Vec<ContractView<'a>>,
+}
+
+/// Lists the contracts in force.
+#[utoipa::path(
+    get,
+    path = "/v1/contracts",
+    tag = "contracts",
+    responses((status = 200, body = ContractsView))
+)]
 async fn get_contracts(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let in_force = gateway.contracts.contracts();
-    let contracts: Vec<_> = in_force
+    let contracts = in_force
         .iter()
         .map(|contract| ContractView::of(contract, &in_force))
         .collect();
-    json(&context, Ok(serde_json::json!({ "contracts": contracts })))
+    json(&context, Ok(ContractsView { contracts }))
 }
 
+/// Reads a contract in force.
+#[utoipa::path(
+    get,
+    path = "/v1/contracts/{name}",
+    tag = "contracts",
+    params(("name" = String, Path, description = "The contract's name.")),
+    responses((status = 200, body = ContractView), NoContract)
+)]
 async fn get_contract(
     State(gateway): State<Arc<Gateway>>,
     name: Result<Path<String>, PathRejection>,
@@ -115,6 +135,13 @@ async fn get_contract(
     json(&context, found.ok_or_else(missing))
 }
 
+/// Reads the contract whose name is `check`, beside the other method of this address.
+#[utoipa::path(
+    get,
+    path = "/v1/contracts/check",
+    tag = "contracts",
+    responses((status = 200, body = ContractView), NoContract)
+)]
 async fn get_contract_called_check(
     gateway: State<Arc<Gateway>>,
     headers: HeaderMap,
@@ -122,7 +149,8 @@ async fn get_contract_called_check(
     get_contract(gateway, Ok(Path("check".to_owned())), headers).await
 }
 
-#[derive(Default, Serialize)]
+/// What became of events since the gateway started.
+#[derive(Default, Serialize, ToSchema)]
 struct Account {
     accepted: u64,
     repeated: u64,
@@ -130,6 +158,27 @@ struct Account {
     quarantine_repeated: u64,
 }
 
+/// The account of what came in.
+#[derive(Serialize, ToSchema)]
+struct Status {
+    /// Since when.
+    started: String,
+    ready: bool,
+    events: Account,
+    /// By the problem's slug: what was refused and not kept.
+    #[schema(value_type = BTreeMap<String, Refused>)]
+    refused: BTreeMap<&'static str, Refused>,
+    /// By the contract's name.
+    contracts: BTreeMap<String, Account>,
+}
+
+/// Says what came in since the gateway started.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    tag = "topics",
+    responses((status = 200, body = Status))
+)]
 async fn get_status(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
     let context = Context::new(&gateway, &headers);
     let mut all = Account::default();
@@ -147,17 +196,19 @@ async fn get_status(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> 
         all.quarantine_repeated += account.quarantine_repeated;
         contracts.insert(name, account);
     }
-    let status = serde_json::json!({
-        "started": rfc3339(gateway.started_ms),
-        "ready": gateway.readiness().await.is_ok(),
-        "events": all,
-        "refused": gateway.refusals.view(),
-        "contracts": contracts,
-    });
+    let status = Status {
+        started: rfc3339(gateway.started_ms),
+        ready: gateway.readiness().await.is_ok(),
+        events: all,
+        refused: gateway.refusals.view(),
+        contracts,
+    };
     json(&context, Ok(status))
 }
 
-#[derive(Serialize)]
+/// A topic.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Topic)]
 struct TopicView {
     name: String,
     id: String,
@@ -165,8 +216,10 @@ struct TopicView {
     internal: bool,
     contract: Option<String>,
     /// What was set.
+    #[schema(value_type = BTreeMap<String, String>)]
     config: TopicConfig,
     /// What holds: where nothing was set, what the log does.
+    #[schema(value_type = BTreeMap<String, String>)]
     settings: TopicConfig,
     /// Records kept now, over all partitions.
     records: i64,
@@ -175,11 +228,21 @@ struct TopicView {
     partition_offsets: Option<Vec<PartitionView>>,
 }
 
-#[derive(Serialize)]
+/// Which offsets a partition has.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PartitionOffsets)]
 struct PartitionView {
     partition: i32,
     log_start_offset: i64,
     high_watermark: i64,
+}
+
+/// Topics by name.
+#[derive(Serialize, ToSchema)]
+struct TopicsPage {
+    topics: Vec<TopicView>,
+    /// Where the next page begins; `null` at the end.
+    next: Option<String>,
 }
 
 impl Gateway {
@@ -202,7 +265,7 @@ impl Gateway {
             });
         }
         let lanes = self.lanes();
-        let lane = lanes.iter().find(|lane| lane.topic() == topic.name);
+        let lane = lanes.of_topic(&topic.name);
         let hex = topic.id.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(TopicView {
             id: hex,
@@ -220,7 +283,7 @@ impl Gateway {
         })
     }
 
-    async fn topics_page(&self, after: &str, limit: usize) -> Result<serde_json::Value, LogError> {
+    async fn topics_page(&self, after: &str, limit: usize) -> Result<TopicsPage, LogError> {
         let mut topics = self.log.topics().await?;
         topics.retain(|topic| topic.name.as_str() > after);
         let next = topics
@@ -238,7 +301,10 @@ impl Gateway {
                 Err(error) => return Err(error),
             }
         }
-        Ok(serde_json::json!({ "topics": views, "next": next }))
+        Ok(TopicsPage {
+            topics: views,
+            next,
+        })
     }
 
     async fn topic_in_full(&self, name: &str) -> Result<TopicView, LogError> {
@@ -250,12 +316,23 @@ impl Gateway {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct TopicsQuery {
+    /// `next` of the page before.
     cursor: Option<String>,
+    /// How many at most.
     limit: Option<usize>,
 }
 
+/// Lists topics, internal ones included.
+#[utoipa::path(
+    get,
+    path = "/v1/topics",
+    tag = "topics",
+    params(TopicsQuery),
+    responses((status = 200, body = TopicsPage), NothingThere)
+)]
 async fn get_topics(
     State(gateway): State<Arc<Gateway>>,
     query: Result<Query<TopicsQuery>, QueryRejection>,
@@ -271,6 +348,14 @@ async fn get_topics(
     json(&context, read.await)
 }
 
+/// Reads a topic with its partitions' offsets.
+#[utoipa::path(
+    get,
+    path = "/v1/topics/{topic}",
+    tag = "topics",
+    params(("topic" = String, Path, description = "The topic's name.")),
+    responses((status = 200, body = TopicView), NothingThere)
+)]
 async fn get_topic(
     State(gateway): State<Arc<Gateway>>,
     topic: Result<Path<String>, PathRejection>,
@@ -280,126 +365,6 @@ async fn get_topic(
     let read = async {
         let Path(topic) = parameter(topic)?;
         within(&gateway, &context, gateway.topic_in_full(&topic)).await
-    };
-    json(&context, read.await)
-}
-
-#[derive(Deserialize)]
-struct EventsQuery {
-    partition: Option<i32>,
-    offset: Option<i64>,
-    limit: Option<usize>,
-}
-
-#[derive(Serialize)]
-struct RecordView {
-    offset: i64,
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_base64: Option<String>,
-    headers: Vec<HeaderView>,
-    /// If the gateway wrote it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    receipt: Option<Receipt>,
-    #[serde(flatten)]
-    payload: Payload,
-}
-
-#[derive(Serialize)]
-struct HeaderView {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<String>,
-}
-
-impl RecordView {
-    fn of(topic: &str, partition: i32, stored: &StoredRecord) -> Self {
-        let (key, key_base64) = readable(stored.record.key.as_deref());
-        let headers = stored.record.headers.iter().map(|header| {
-            let (value, value_base64) = readable(header.value.as_deref());
-            let name = String::from_utf8_lossy(&header.name).into_owned();
-            HeaderView {
-                name,
-                value,
-                value_base64,
-            }
-        });
-        let data = data_of(stored).filter(|_| !quarantine::is_withheld(stored));
-        Self {
-            offset: stored.offset,
-            time: rfc3339(stored.timestamp_ms),
-            key,
-            key_base64,
-            headers: headers.collect(),
-            receipt: Receipt::of(topic, partition, stored),
-            payload: Payload::of_bytes(data.as_ref(), content_type_of(stored)),
-        }
-    }
-}
-
-/// Returns bytes as text if they are text, else in base64.
-fn readable(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
-    match bytes.map(std::str::from_utf8) {
-        None => (None, None),
-        Some(Ok(text)) => (Some(text.to_owned()), None),
-        Some(Err(_)) => (None, bytes.map(|bytes| STANDARD.encode(bytes))),
-    }
-}
-
-#[derive(Serialize)]
-struct EventsPage {
-    topic: String,
-    partition: i32,
-    events: Vec<RecordView>,
-    /// The offset to read on from.
-    next: i64,
-    log_start_offset: i64,
-    high_watermark: i64,
-}
-
-impl Gateway {
-    async fn events_page(&self, topic: String, query: EventsQuery) -> Result<EventsPage, LogError> {
-        let partition = query.partition.unwrap_or(0);
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-        let marks = self.log.watermarks(&topic, partition).await?;
-        let from = query.offset.unwrap_or(marks.log_start);
-        let max_bytes = if limit == 1 { 0 } else { PAGE_BYTES };
-        let read = self.log.read(&topic, partition, from, max_bytes).await?;
-        let events: Vec<_> = read
-            .records
-            .iter()
-            .take(limit)
-            .map(|stored| RecordView::of(&topic, partition, stored))
-            .collect();
-        let next = read
-            .records
-            .get(limit)
-            .map_or(read.next, |stored| stored.offset);
-        Ok(EventsPage {
-            topic,
-            partition,
-            events,
-            next,
-            log_start_offset: marks.log_start,
-            high_watermark: read.high_watermark,
-        })
-    }
-}
-
-async fn get_events(
-    State(gateway): State<Arc<Gateway>>,
-    topic: Result<Path<String>, PathRejection>,
-    query: Result<Query<EventsQuery>, QueryRejection>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let read = async {
-        let (Path(topic), Query(query)) = (parameter(topic)?, parameter(query)?);
-        within(&gateway, &context, gateway.events_page(topic, query)).await
     };
     json(&context, read.await)
 }

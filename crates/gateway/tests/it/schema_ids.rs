@@ -272,6 +272,7 @@ async fn json_under_an_id_becomes_what_the_id_says() {
     );
     let shown = protobuf.shown().await;
     assert_eq!(shown["data_base64"], "CgFhEgIIAw==");
+    assert_eq!(shown["data"]["id"], "a", "{shown}");
     // What is in the encoding already stays as it is.
     let binary = started(&format!("{AVRO}, schemaId: prefix"), "").await;
     let record = binary.sent("avro/binary", b"\x02a\x00").await;

@@ -80,7 +80,8 @@ struct Checked {
 }
 
 /// How many events of one contract were looked at.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = EventsLookedAt)]
 struct Looked {
     contract: String,
     topic: String,

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Response};
-use axum::routing::post;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_contract::diff::Change;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::super::upload::{File, MAX_UPLOAD_BYTES, read, texts};
-use super::{Checked, GIVEN, Scope, given};
+use super::{Checked, GIVEN, Looked, Scope, given};
 use crate::Gateway;
 use crate::answer::json as answer;
+use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -22,13 +24,16 @@ use crate::request::Context;
 const DEFAULT_SAMPLE: u64 = 10_000;
 const MAX_SAMPLE: u64 = 1_000_000;
 
-pub(crate) fn router() -> Router<Arc<Gateway>> {
-    Router::new().route("/v1/contracts/check", post(post_check))
+pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default().routes(routes!(post_check))
 }
 
+problems!(CheckProblems: MalformedJson BodyTooLarge ContractsInvalid);
+
 /// What to check, and against how much.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ContractsToCheck)]
 struct Asked {
     files: Vec<File>,
     #[serde(default)]
@@ -38,6 +43,17 @@ struct Asked {
     full: bool,
     /// Look at so many of each contract; none of them with 0.
     sample: Option<u64>,
+}
+
+/// What was found.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ContractsChecked)]
+struct CheckedView<'a> {
+    /// Contracts in the files that were sent.
+    contracts: usize,
+    /// Each as `contract check -o json` prints it; `in_force` where it stands in a file that was not sent.
+    changes: Vec<Value>,
+    events: &'a [Looked],
 }
 
 impl Asked {
@@ -56,6 +72,14 @@ impl Asked {
     }
 }
 
+/// Holds contracts against those in force, their readers and the events that are kept.
+#[utoipa::path(
+    post,
+    path = "/v1/contracts/check",
+    tag = "contracts",
+    request_body = Asked,
+    responses((status = 200, body = CheckedView), CheckProblems)
+)]
 async fn post_check(
     State(gateway): State<Arc<Gateway>>,
     headers: HeaderMap,
@@ -68,18 +92,18 @@ async fn post_check(
         let texts = texts(GIVEN, asked.files, asked.schemas)?;
         let checked = gateway.check_contracts(texts, scope).await;
         drop(held);
-        checked.map(|checked| shown(&checked))
+        checked
     };
-    answer(&context, checked.await)
+    let checked = checked.await;
+    answer(&context, checked.as_ref().map(shown).map_err(Clone::clone))
 }
 
-fn shown(checked: &Checked) -> Value {
-    let changes: Vec<Value> = checked.changes.iter().map(change).collect();
-    json!({
-        "contracts": checked.contracts,
-        "changes": changes,
-        "events": checked.events,
-    })
+fn shown(checked: &Checked) -> CheckedView<'_> {
+    CheckedView {
+        contracts: checked.contracts,
+        changes: checked.changes.iter().map(change).collect(),
+        events: &checked.events,
+    }
 }
 
 /// Writes a change; what stands in a file that is in force and was not sent says so.

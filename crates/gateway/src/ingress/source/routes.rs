@@ -19,6 +19,7 @@ use super::{Delivery, Meaning};
 use crate::Gateway;
 use crate::answer::parameter;
 use crate::identity::Caller;
+use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -28,6 +29,29 @@ enum Delivered {
     Challenge(String),
 }
 
+problems!(SourceRefused: MalformedJson InvalidEvent SignatureInvalid NotFound BodyTooLarge UnsupportedMediaType
+    ContractViolation UnknownEventType ContractClosed IdempotencyKeyReused QuotaExceeded OutcomeUnknown);
+
+/// Takes a provider's webhook in, with the provider's own signature, headers and ids.
+#[utoipa::path(
+    post,
+    path = "/v1/sources/{source}",
+    tag = "events",
+    params(("source" = String, Path, description = "The source's name in the settings.")),
+    request_body(content((serde_json::Value = "application/json"))),
+    responses(
+        (status = 200, description = "The answer to a question of the provider's.", body = String, content_type = "text/plain"),
+        (status = 202, description = "It is durable.", body = Receipt, headers(
+            ("Location" = String, description = "Where the receipt can be read again."),
+            ("Idempotent-Replayed" = Option<String>, description = "`true` if this is the first receipt of a repeat."),
+            ("X-Request-Id" = String, description = "Which request it was."),
+            ("Deprecation" = Option<String>, description = "Since when the contract is deprecated (RFC 9745)."),
+            ("Sunset" = Option<String>, description = "When the contract ends (RFC 8594)."),
+            ("Link" = Option<String>, description = "The contract that comes after (RFC 5829)."),
+        )),
+        SourceRefused,
+    )
+)]
 pub(crate) async fn post_source(
     State(gateway): State<Arc<Gateway>>,
     name: Result<Path<String>, PathRejection>,

@@ -1,32 +1,29 @@
 //! `event show`: one accepted event, found by its receipt or its place.
 
-use clap::Subcommand;
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{Client, Server, segment};
-use super::failure::{Exit, Failure};
+use crate::cli::client::{Client, Server, segment};
+use crate::cli::failure::{Exit, Failure};
 use crate::ui::{Answer, Ui};
 
-/// Accepted events.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Event {
-    /// Show one event.
-    Show {
-        /// The receipt's id, or the place: `TOPIC/PARTITION/OFFSET`.
-        #[arg(value_name = "RECEIPT|PLACE")]
-        event: String,
-        #[command(flatten)]
-        server: Server,
-    },
+/// Show one event.
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    /// The receipt's id, or the place: `TOPIC/PARTITION/OFFSET`.
+    #[arg(value_name = "RECEIPT|PLACE")]
+    event: String,
+    #[command(flatten)]
+    server: Server,
 }
 
-impl Event {
+impl Show {
     /// Asks and prints.
     ///
     /// # Errors
     /// The gateway's, and `NotFound`.
-    pub(crate) async fn run(self, ui: &Ui) -> Result<(), Failure> {
-        let Self::Show { event, server } = self;
+    pub(super) async fn run(self, ui: &Ui) -> Result<(), Failure> {
+        let Self { event, server } = self;
         let client = server.client()?;
         let place = match Place::parse(&event) {
             Some(place) => place,
