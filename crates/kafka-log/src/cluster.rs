@@ -61,6 +61,18 @@ impl Cluster {
         })
     }
 
+    /// The id of a topic: of its name, and of what was told of it when it was made.
+    pub(crate) fn topic_id(&self, name: &str, told: Option<&str>) -> [u8; 16] {
+        let mut id = [0; 16];
+        let mut hash = blake3::Hasher::new_derive_key("tidegate 2026 topic id on kafka");
+        for part in [&self.id, name, told.unwrap_or_default()] {
+            hash.update(&part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        hash.finalize_xof().fill(&mut id);
+        id
+    }
+
     pub(crate) fn replication(&self) -> i32 {
         let nodes = i32::try_from(self.nodes).unwrap_or(i32::MAX);
         let default = if nodes >= 3 { 3 } else { 1 };

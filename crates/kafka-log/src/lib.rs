@@ -1,10 +1,12 @@
 //! The promise of the log, kept by an external Kafka cluster through librdkafka.
 //!
 //! Every file is a part: `cluster` asks, `topics` changes, `reading` reads, `straight` appends, `groups` commits,
-//! `bulletin` is what replicas tell each other, `log` puts them together. Types of rdkafka stay inside.
+//! `claims` sees that an event is stored once, `bulletin` is what replicas tell each other, `stage` keeps the order of a
+//! call, `log` puts them together. Types of rdkafka stay inside.
 
 mod bulletin;
 mod check;
+mod claims;
 mod cluster;
 mod context;
 mod error;
@@ -13,8 +15,10 @@ mod log;
 mod marks;
 mod options;
 mod reading;
+mod stage;
 mod straight;
 mod topics;
 
+pub use claims::PeerOptions;
 pub use log::KafkaLog;
 pub use options::{KafkaOptions, PINNED, SettingError};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset as At, TopicPartitionList};
 use tidegate_event_log::{
@@ -14,13 +15,15 @@ use tokio::time::Instant;
 
 use crate::bulletin::{self, Bulletin};
 use crate::check::{check_commit, is_internal};
+use crate::claims::{Asked, Claims};
 use crate::cluster::{Cluster, blocking};
 use crate::error;
 use crate::groups::Groups;
 use crate::marks::Marks;
 use crate::options::KafkaOptions;
 use crate::reading::Readers;
-use crate::straight::{Prepared, Straight, no_claims};
+use crate::stage::{Lane, Stage, Way};
+use crate::straight::{Prepared, Straight};
 use crate::topics::{Known, Topics};
 
 /// So often a watch asks for the end of its partition.
@@ -31,14 +34,17 @@ pub struct KafkaLog {
     parts: Arc<Parts>,
 }
 
+type Answer = Result<Appended, LogError>;
+
 struct Parts {
     cluster: Arc<Cluster>,
-    topics: Topics,
-    marks: Marks,
-    readers: Readers,
+    topics: Arc<Topics>,
+    marks: Arc<Marks>,
+    readers: Arc<Readers>,
     groups: Groups,
-    straight: Straight,
-    bulletin: Bulletin,
+    straight: Arc<Straight>,
+    bulletin: Arc<Bulletin>,
+    claims: Arc<Claims>,
 }
 
 impl KafkaLog {
@@ -63,16 +69,26 @@ impl KafkaLog {
             .map_err(|error| LogError::Invalid(error.to_string()))?;
         let connected = blocking(move || Cluster::connect(options, Arc::new(now_ms)));
         let cluster = Arc::new(connected.await?);
-        let topics = Topics::new(Arc::clone(&cluster));
-        let marks = Marks::new(Arc::clone(&cluster));
-        let readers = Readers::new(Arc::clone(&cluster));
-        let bulletin = Bulletin::open(&topics, &marks, &readers).await?;
+        let topics = Arc::new(Topics::new(Arc::clone(&cluster)));
+        let marks = Arc::new(Marks::new(Arc::clone(&cluster)));
+        let readers = Arc::new(Readers::new(Arc::clone(&cluster)));
+        let straight = Arc::new(Straight::new(Arc::clone(&cluster))?);
+        let bulletin = Arc::new(Bulletin::open(&topics, &marks, &readers).await?);
+        let claims = Claims::open(
+            Arc::clone(&cluster),
+            Arc::clone(&topics),
+            Arc::clone(&marks),
+            Arc::clone(&readers),
+            Arc::clone(&straight),
+            Arc::clone(&bulletin),
+        );
         let parts = Parts {
+            claims: claims.await?,
             topics,
             marks,
             readers,
             groups: Groups::new(Arc::clone(&cluster)),
-            straight: Straight::new(Arc::clone(&cluster))?,
+            straight,
             bulletin,
             cluster,
         };
@@ -95,32 +111,66 @@ fn wall_ms() -> i64 {
 }
 
 impl Parts {
+    /// Appends a stage: records among which those of a partition go the same way, in their order.
+    async fn append_stage(
+        self: &Arc<Self>,
+        stage: Vec<(Prepared, Option<Claim>)>,
+        deadline: Instant,
+    ) -> Vec<Result<Appended, LogError>> {
+        let (mut straight, mut claimed, mut claims) = (Vec::new(), Vec::new(), Vec::new());
+        for (prepared, claim) in stage {
+            claims.push(claim.is_some());
+            match claim {
+                Some(claim) => claimed.push(Asked {
+                    claim,
+                    prepared: Some(Arc::new(prepared)),
+                    deadline,
+                }),
+                None => straight.push(prepared),
+            }
+        }
+        let asked = claimed.into_iter().map(|asked| self.claims.ask(asked));
+        let (straight, claimed) = tokio::join!(self.append_straight(straight), join_all(asked));
+        let (mut straight, mut claimed) = (straight.into_iter(), claimed.into_iter());
+        let answer = |is_claimed: bool| {
+            let appended = if is_claimed {
+                let answer = claimed.next().expect("every claim was asked for")?;
+                answer.ok_or_else(|| LogError::in_doubt("an event was taken for a question"))?
+            } else {
+                straight.next().expect("every record was sent")?
+            };
+            self.marks.answered(&appended.topic, appended.place);
+            Ok(appended)
+        };
+        claims.into_iter().map(answer).collect()
+    }
+
     /// Appends records without claims, in their order.
     async fn append_straight(
         self: &Arc<Self>,
-        appends: Vec<Append>,
+        prepared: Vec<Prepared>,
     ) -> Vec<Result<Appended, LogError>> {
-        let mut prepared = Vec::with_capacity(appends.len());
-        for append in appends {
-            prepared.push(self.straight.prepare(&self.topics, append).await);
-        }
-        let mut places = self.send(prepared.iter().flatten().collect()).await;
-        self.send_again(prepared.iter().flatten().collect(), &mut places)
+        let mut places = self.send(prepared.iter().collect()).await;
+        self.send_again(prepared.iter().collect(), &mut places)
             .await;
-        let mut places = places.into_iter();
-        let answer = |prepared: Result<Prepared, LogError>| {
-            let prepared = prepared?;
-            let place = places
-                .next()
-                .expect("every one that was prepared was sent")?;
-            self.marks.answered(&prepared.topic, place);
+        let answer = |(prepared, place): (Prepared, Result<Place, LogError>)| {
             Ok(Appended {
                 topic: prepared.topic,
-                place,
+                place: place?,
                 disposition: Disposition::Stored,
             })
         };
-        prepared.into_iter().map(answer).collect()
+        prepared.into_iter().zip(places).map(answer).collect()
+    }
+
+    /// How a record goes, and where to.
+    fn way(&self, prepared: &Prepared, claim: Option<&Claim>) -> (Lane, Way) {
+        let way = match claim {
+            None => Way::Straight,
+            Some(claim) if self.claims.owns(claim) => Way::Here,
+            Some(_) => Way::Peer,
+        };
+        ((Arc::clone(&prepared.topic), prepared.partition), way)
     }
 
     async fn send(&self, records: Vec<&Prepared>) -> Vec<Result<Place, LogError>> {
@@ -177,18 +227,9 @@ impl Parts {
         }
     }
 
-    /// The id that was told when the topic was made, else one of its name.
     fn topic_id(&self, name: &str) -> [u8; 16] {
         let told = self.bulletin.get(&bulletin::topic_entry(name));
-        let told = told.unwrap_or_default();
-        let mut id = [0; 16];
-        let mut hash = blake3::Hasher::new_derive_key("tidegate 2026 topic id on kafka");
-        for part in [&self.cluster.id, name, &told] {
-            hash.update(&part.len().to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        hash.finalize_xof().fill(&mut id);
-        id
+        self.cluster.topic_id(name, told.as_deref())
     }
 
     async fn tell(&self, entry: &str, told: Option<&str>) -> Result<(), LogError> {
@@ -210,14 +251,56 @@ impl Parts {
     }
 }
 
+/// Fills the answers of a stage into the gaps that were left for them.
+fn fill(answers: &mut [Option<Answer>], done: Vec<Answer>) {
+    let gaps = answers.iter_mut().filter(|answer| answer.is_none());
+    for (gap, answer) in gaps.zip(done) {
+        *gap = Some(answer);
+    }
+}
+
 #[async_trait::async_trait]
 impl Log for KafkaLog {
     async fn append(&self, appends: Vec<Append>) -> Vec<Result<Appended, LogError>> {
-        self.parts.append_straight(appends).await
+        let parts = &self.parts;
+        let deadline = Instant::now() + parts.cluster.options.deadline;
+        let mut answers = Vec::with_capacity(appends.len());
+        let (mut stage, mut stages) = (Vec::new(), Stage::default());
+        for append in appends {
+            match parts.straight.prepare(&parts.topics, append).await {
+                Ok((prepared, claim)) => {
+                    let (lane, way) = parts.way(&prepared, claim.as_ref());
+                    if !stages.takes(lane, way) {
+                        let full = std::mem::take(&mut stage);
+                        let done = parts.append_stage(full, deadline).await;
+                        fill(&mut answers, done);
+                    }
+                    stage.push((prepared, claim));
+                    answers.push(None);
+                }
+                Err(error) => answers.push(Some(Err(error))),
+            }
+        }
+        let done = parts.append_stage(stage, deadline).await;
+        fill(&mut answers, done);
+        let answered = answers.into_iter();
+        answered
+            .map(|answer| answer.expect("every stage was appended"))
+            .collect()
     }
 
-    async fn lookup(&self, _claim: &Claim) -> Result<Option<Appended>, LogError> {
-        Err(no_claims())
+    async fn lookup(&self, claim: &Claim) -> Result<Option<Appended>, LogError> {
+        let parts = &self.parts;
+        let asked = Asked {
+            claim: claim.clone(),
+            prepared: None,
+            deadline: Instant::now() + parts.cluster.options.deadline,
+        };
+        let found = parts.claims.ask(asked).await?;
+        if let Some(found) = &found {
+            parts.marks.answered(&found.topic, found.place);
+        }
+        Ok(found)
     }
 
     async fn read(

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use crate::claims::PeerOptions;
+
 /// The largest record that this log takes; librdkafka's own limit is far above.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 100 * 1024 * 1024;
 
@@ -85,6 +87,8 @@ pub struct KafkaOptions {
     pub min_insync: Option<i32>,
     /// How long an answer may take; an append is given up before that.
     pub deadline: Duration,
+    /// How replicas reach each other.
+    pub peer: PeerOptions,
 }
 
 /// The reason why a setting is refused.
@@ -119,6 +123,7 @@ impl KafkaOptions {
             replication: None,
             min_insync: None,
             deadline: Duration::from_secs(5),
+            peer: PeerOptions::default(),
         }
     }
 
@@ -198,6 +203,7 @@ impl fmt::Debug for KafkaOptions {
             .field("replication", &self.replication)
             .field("min_insync", &self.min_insync)
             .field("deadline", &self.deadline)
+            .field("peer", &self.peer)
             .finish()
     }
 }

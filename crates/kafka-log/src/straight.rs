@@ -8,7 +8,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
-use tidegate_event_log::{Append, LogError, Place, Record, partitioner};
+use tidegate_event_log::{Append, Claim, LogError, Place, Record, partitioner};
 
 use crate::check::{check_claim, check_record};
 use crate::cluster::Cluster;
@@ -18,7 +18,7 @@ use crate::topics::{Known, Topics};
 
 /// The most bytes of a batch. librdkafka does not split one that a topic refuses, so topics with a lower limit have a
 /// producer of their own, whose batches are single records.
-const BATCH_BYTES: usize = 1_000_000;
+pub(crate) const BATCH_BYTES: usize = 1_000_000;
 
 pub(crate) type Producer = FutureProducer<Context>;
 
@@ -71,7 +71,7 @@ impl Straight {
         &self,
         topics: &Topics,
         append: Append,
-    ) -> Result<Prepared, LogError> {
+    ) -> Result<(Prepared, Option<Claim>), LogError> {
         let known = match append.partition {
             Some(partition) => topics.check(&append.topic, partition).await?,
             None => topics.known(&append.topic).await?,
@@ -79,14 +79,14 @@ impl Straight {
         check_record(&append.record, known.max_message_bytes, &append.topic)?;
         if let Some(claim) = &append.claim {
             check_claim(claim)?;
-            return Err(no_claims());
         }
-        Ok(Prepared {
+        let prepared = Prepared {
             partition: self.choose(&append, &known),
             topic: append.topic,
             limit: known.max_message_bytes,
             record: append.record,
-        })
+        };
+        Ok((prepared, append.claim))
     }
 
     fn choose(&self, append: &Append, known: &Known) -> i32 {
@@ -99,6 +99,13 @@ impl Straight {
                 i32::try_from(turn % count).expect("less than a count that is an i32")
             }
         }
+    }
+
+    /// The time of a record that is appended now; it does not go back.
+    pub(crate) fn now_ms(&self) -> i64 {
+        let mut newest_ms = self.newest_ms.lock();
+        *newest_ms = (*newest_ms).max((self.cluster.now_ms)());
+        *newest_ms
     }
 
     /// Has the producers learn the partitions that a topic has by now. Blocks.
@@ -126,11 +133,6 @@ impl Straight {
         };
         records.into_iter().map(queue).collect()
     }
-}
-
-/// An append that must be stored once is not stored at all as long as nobody sees to that here.
-pub(crate) fn no_claims() -> LogError {
-    LogError::not_stored("claims are not kept on an external cluster yet")
 }
 
 /// Queues a record. It does not block: a full queue is an answer.

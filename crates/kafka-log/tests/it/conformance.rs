@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tidegate_event_log::Log;
-use tidegate_event_log::conformance::{Subject, run_without_claims};
+use tidegate_event_log::conformance::{Subject, run_all};
 use tidegate_kafka_log::{KafkaLog, KafkaOptions};
 
 use crate::support::{kafka, wipe};
 
-async fn subject() -> Subject {
-    let bootstrap = &kafka().bootstrap;
+async fn subject(bootstrap: &str) -> Subject {
     wipe(bootstrap).await;
     let ahead_ms = Arc::new(AtomicI64::new(0));
     let clock = Arc::clone(&ahead_ms);
@@ -31,5 +30,6 @@ async fn subject() -> Subject {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kafka_cluster_conforms() {
-    run_without_claims(&subject).await;
+    let (kafka, _turn) = kafka().await;
+    run_all(async || subject(&kafka.bootstrap).await).await;
 }

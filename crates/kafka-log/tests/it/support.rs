@@ -12,6 +12,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use tokio::sync::{Mutex, MutexGuard};
 
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -21,7 +22,12 @@ set -euo pipefail
 dir=$(mktemp -d)
 trap '"$0" stop --dir "$dir" >&2; rm -rf "$dir"' EXIT
 trap '' INT TERM
-"$0" start --dir "$dir" --port "$1" --set log.message.timestamp.after.max.ms=9223372036854775807 \
+"$0" start --dir "$dir" --port "$1" \
+  --set "listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$(($1 + 1)),DETOUR://127.0.0.1:$(($1 + 2))" \
+  --set "advertised.listeners=PLAINTEXT://127.0.0.1:$1,DETOUR://127.0.0.1:$(($1 + 3))" \
+  --set listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,DETOUR:PLAINTEXT \
+  --set inter.broker.listener.name=PLAINTEXT \
+  --set log.message.timestamp.after.max.ms=9223372036854775807 \
   --set group.min.session.timeout.ms=1000
 exec >&-
 cat >/dev/null
@@ -29,19 +35,24 @@ cat >/dev/null
 
 pub(crate) struct Kafka {
     pub(crate) bootstrap: String,
+    /// The port of a second listener, which sends its clients to the port above it: a proxy's.
+    pub(crate) detour: u16,
     _script: Child,
     _held: ChildStdin,
 }
 
-/// Returns the cluster of this process.
-pub(crate) fn kafka() -> &'static Kafka {
+/// Returns the cluster of this process, and the turn to use it: a test that empties it is alone.
+pub(crate) async fn kafka() -> (&'static Kafka, MutexGuard<'static, ()>) {
+    static TURN: Mutex<()> = Mutex::const_new(());
     static KAFKA: OnceLock<Kafka> = OnceLock::new();
-    KAFKA.get_or_init(|| {
+    let turn = TURN.lock().await;
+    let kafka = KAFKA.get_or_init(|| {
         let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/kafka");
+        let port = free_ports();
         let mut script = Command::new("bash")
             .args(["-c", SCRIPT])
             .arg(tool)
-            .arg(free_port().to_string())
+            .arg(port.to_string())
             .env("KAFKA_HEAP_OPTS", "-Xms256m -Xmx512m")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -54,20 +65,20 @@ pub(crate) fn kafka() -> &'static Kafka {
         assert!(!line.is_empty(), "no kafka: run `tools/kafka install`");
         Kafka {
             bootstrap: line.trim().to_owned(),
+            detour: port + 2,
             _script: script,
             _held: held,
         }
-    })
+    });
+    (kafka, turn)
 }
 
-/// Finds two ports below those that the system gives to outgoing connections.
-fn free_port() -> u16 {
+/// Finds four ports in a row, below those that the system gives to outgoing connections.
+fn free_ports() -> u16 {
     let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let mut ports = (first..31_000).step_by(2);
-    ports
-        .find(|port| is_free(*port) && is_free(port + 1))
-        .unwrap()
+    let mut ports = (first..31_000).step_by(4);
+    ports.find(|port| (*port..port + 4).all(is_free)).unwrap()
 }
 
 /// Deletes every topic and group of the cluster, so that the next log finds it empty.
@@ -87,21 +98,30 @@ pub(crate) async fn wipe(bootstrap: &str) {
             .filter(|name| !name.starts_with("__"))
             .collect::<Vec<_>>()
     };
+    // The last log has to have left, or it would look for its topics.
+    loop {
+        let groups = asked.fetch_group_list(None, LIMIT).unwrap();
+        let groups = groups.groups().iter().map(|group| group.name().to_owned());
+        let groups: Vec<_> = groups.collect();
+        if groups.is_empty() {
+            break;
+        }
+        let groups: Vec<_> = groups.iter().map(String::as_str).collect();
+        let deleted = admin.delete_groups(&groups, &options).await.unwrap();
+        let gone = deleted.into_iter().all(|deleted| match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => true,
+            Err((_, RDKafkaErrorCode::NonEmptyGroup)) => false,
+            Err((group, code)) => panic!("{group}: {code}"),
+        });
+        if !gone {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
     let names = topics();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     if !names.is_empty() {
         for deleted in admin.delete_topics(&names, &options).await.unwrap() {
             deleted.unwrap();
-        }
-    }
-    let groups = asked.fetch_group_list(None, LIMIT).unwrap();
-    let groups: Vec<_> = groups.groups().iter().map(|group| group.name()).collect();
-    if !groups.is_empty() {
-        for deleted in admin.delete_groups(&groups, &options).await.unwrap() {
-            // One that is gone with its last offset is gone.
-            if let Err((group, code)) = deleted {
-                assert_eq!(code, RDKafkaErrorCode::GroupIdNotFound, "{group}");
-            }
         }
     }
     while !topics().is_empty() {

@@ -1,0 +1,128 @@
+//! Which partitions of the claims topic this replica owns, and the group's generation in which it does.
+//!
+//! The group rebalances eagerly: every generation begins with everything taken away and ends with an assignment, so the
+//! group's metadata, taken at the assignment, belongs to just these partitions. A transaction that shows the metadata of
+//! an earlier generation is refused by the group's coordinator.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{
+    BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance,
+};
+use rdkafka::error::KafkaError;
+use tidegate_event_log::LogError;
+use tokio::sync::watch;
+
+use super::TOPIC;
+use crate::cluster::Cluster;
+use crate::context::Context;
+use crate::groups::CLAIMS;
+
+/// So long a replica that is silent keeps what it owns. Kafka's own least.
+const SESSION: Duration = Duration::from_secs(6);
+/// So often the group is served.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What is owned in one generation.
+pub(crate) struct Tenure {
+    pub(crate) number: u64,
+    pub(crate) partitions: BTreeSet<i32>,
+    pub(crate) metadata: ConsumerGroupMetadata,
+}
+
+pub(crate) type Current = watch::Receiver<Option<Arc<Tenure>>>;
+
+struct Member {
+    context: Context,
+    tenure: watch::Sender<Option<Arc<Tenure>>>,
+    numbers: std::sync::atomic::AtomicU64,
+}
+
+impl ClientContext for Member {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.context.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+
+    fn generate_oauth_token(
+        &self,
+        settings: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.context.generate_oauth_token(settings)
+    }
+}
+
+impl ConsumerContext for Member {
+    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if !matches!(rebalance, Rebalance::Assign(_)) {
+            self.tenure.send_replace(None);
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Assign(assigned) = rebalance else {
+            return;
+        };
+        // Membership is all that is wanted of this client; the claims are read by others.
+        if let Err(error) = consumer.pause(assigned) {
+            tracing::warn!(error = %error, "claims are fetched twice");
+        }
+        let elements = assigned.elements();
+        let partitions: BTreeSet<i32> = elements.iter().map(|at| at.partition()).collect();
+        let number = self
+            .numbers
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+            + 1;
+        let tenure = consumer.group_metadata().map(|metadata| {
+            tracing::info!(tenure = number, partitions = ?partitions, "claims are owned");
+            Arc::new(Tenure {
+                number,
+                partitions,
+                metadata,
+            })
+        });
+        self.tenure.send_replace(tenure);
+    }
+}
+
+/// Joins the group and stays a member until nobody listens any more.
+pub(crate) fn join(cluster: &Cluster) -> Result<Current, LogError> {
+    let (tenure, current) = watch::channel(None);
+    let mut config = cluster.options.reader();
+    config
+        .set("group.id", CLAIMS)
+        .set("partition.assignment.strategy", "roundrobin")
+        .set("session.timeout.ms", SESSION.as_millis().to_string())
+        .set("heartbeat.interval.ms", "1500")
+        .set("auto.offset.reset", "earliest");
+    let member = Member {
+        context: cluster.context.clone(),
+        tenure: tenure.clone(),
+        numbers: std::sync::atomic::AtomicU64::new(0),
+    };
+    let made = |error: KafkaError| LogError::Invalid(format!("a kafka client: {error}"));
+    let consumer = BaseConsumer::from_config_and_context(&config, member).map_err(made)?;
+    consumer.subscribe(&[TOPIC]).map_err(made)?;
+    let thread = std::thread::Builder::new().name("kafka-claims".to_owned());
+    let spawned = thread.spawn(move || {
+        while !tenure.is_closed() {
+            if let Some(Err(error)) = consumer.poll(POLL) {
+                tracing::warn!(error = %error, "the group of claims had an error");
+            }
+        }
+        // Left on purpose, so that others need not wait for the session to end.
+        consumer.unsubscribe();
+    });
+    spawned.map_err(|error| LogError::not_stored(error.to_string()))?;
+    Ok(current)
+}

@@ -1,0 +1,322 @@
+//! Several replicas on one cluster store an event once, whichever is asked, comes, goes, stops or dies.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tidegate_event_log::{
+    Append, Appended, Claim, Disposition, Fingerprint, Log, LogError, Place, Record, TopicConfig,
+    TopicSpec,
+};
+use tidegate_kafka_log::{KafkaLog, KafkaOptions};
+
+use crate::proxy::{HEARTBEAT, JOIN_GROUP, PRODUCE, Proxy};
+use crate::support::{Kafka, kafka, wipe};
+
+const PARTITIONS: i32 = 3;
+/// Longer than a session, and than an open transaction of a replica that died is kept.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Places by name: what every answer and every record must agree on.
+type Places = BTreeMap<String, Place>;
+
+fn append(topic: &str, name: &str) -> Append {
+    let name = Bytes::copy_from_slice(name.as_bytes());
+    let mut fingerprint = [0; 16];
+    blake3::Hasher::new()
+        .update(&name)
+        .finalize_xof()
+        .fill(&mut fingerprint);
+    Append {
+        topic: topic.into(),
+        partition: None,
+        record: Record {
+            key: Some(name.clone()),
+            value: Some(name.clone()),
+            headers: Vec::new(),
+        },
+        claim: Some(Claim {
+            identity: [topic.as_bytes(), b"/", &name].concat().into(),
+            fingerprint: Fingerprint(fingerprint),
+            window: Duration::from_hours(24),
+        }),
+    }
+}
+
+/// Sends an event as a careful caller does: again, with the same claim, until it is answered.
+async fn store(replica: impl Fn() -> Arc<KafkaLog>, topic: &str, name: &str) -> Appended {
+    let began = Instant::now();
+    loop {
+        let answer = replica().append(vec![append(topic, name)]).await.remove(0);
+        match answer {
+            Ok(appended) => return appended,
+            Err(LogError::Unavailable { .. }) if began.elapsed() < PATIENCE => {}
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+}
+
+async fn open(kafka: &Kafka) -> Arc<KafkaLog> {
+    open_by(&kafka.bootstrap).await
+}
+
+/// Opens a log that is patient: a transaction's time is over before a caller's.
+async fn open_by(bootstrap: &str) -> Arc<KafkaLog> {
+    let mut options = KafkaOptions::new(bootstrap);
+    options.deadline = Duration::from_secs(20);
+    Arc::new(KafkaLog::open(options).await.unwrap())
+}
+
+async fn topic(log: &KafkaLog, name: &str) {
+    let spec = TopicSpec {
+        name: name.to_owned(),
+        partitions: Some(PARTITIONS),
+        config: TopicConfig::new(),
+    };
+    log.create_topic(spec).await.unwrap();
+}
+
+/// Reads all that is committed, with a client of its own.
+fn committed(kafka: &Kafka, topic: &str) -> Vec<(String, Place)> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &kafka.bootstrap)
+        .set("group.id", "check")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        list.add_partition_offset(topic, partition, Offset::Beginning)
+            .unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let (mut records, mut ended) = (Vec::new(), 0);
+    while ended < PARTITIONS {
+        match consumer.poll(PATIENCE).expect("the end comes") {
+            Ok(message) => {
+                let name = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
+                let place = Place {
+                    partition: message.partition(),
+                    offset: message.offset(),
+                    timestamp_ms: message.timestamp().to_millis().unwrap(),
+                };
+                records.push((name, place));
+            }
+            Err(rdkafka::error::KafkaError::PartitionEOF(_)) => ended += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    records
+}
+
+/// Each name is in the topic once, at the place that every answer named.
+fn check(kafka: &Kafka, topic: &str, answered: &Places) {
+    let records = committed(kafka, topic);
+    let stored: Places = records.iter().cloned().collect();
+    assert_eq!(stored.len(), records.len(), "one record a name");
+    assert_eq!(&stored, answered, "every answer names the record");
+}
+
+/// Notes an answer, which must be the one that others got.
+fn note(answered: &Mutex<Places>, name: &str, place: Place) {
+    let before = *answered.lock().entry(name.to_owned()).or_insert(place);
+    assert_eq!(before, place, "{name} has one place");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_sent_to_replicas_that_come_and_go_is_stored_once() {
+    const NAMES: usize = 150;
+    const SENDERS: usize = 6;
+    let (kafka, _turn) = kafka().await;
+    wipe(&kafka.bootstrap).await;
+    let mut first = Vec::new();
+    for _ in 0..3 {
+        first.push(open(kafka).await);
+    }
+    topic(&first[0], "t").await;
+    let replicas = Arc::new(Mutex::new(first));
+    let answered = Arc::new(Mutex::new(Places::new()));
+    let stored = Arc::new(Mutex::new(0));
+    let senders = (0..SENDERS).map(|sender| {
+        let (replicas, answered) = (Arc::clone(&replicas), Arc::clone(&answered));
+        let stored = Arc::clone(&stored);
+        tokio::spawn(async move {
+            for number in 0..NAMES {
+                let turn = AtomicUsize::new(number * 7 + sender);
+                let any = || {
+                    let turn = turn.fetch_add(1, Ordering::Relaxed);
+                    Arc::clone(&replicas.lock()[turn % 3])
+                };
+                // Two senders have the same names.
+                let name = format!("{}-{number}", sender / 2);
+                let appended = store(any, "t", &name).await;
+                note(&answered, &name, appended.place);
+                *stored.lock() += usize::from(appended.disposition == Disposition::Stored);
+            }
+        })
+    });
+    let senders: Vec<_> = senders.collect();
+    let mut at = 0;
+    while senders.iter().any(|sender| !sender.is_finished()) && at < 4 {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let new = open(kafka).await;
+        replicas.lock()[at % 3] = new;
+        at += 1;
+    }
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    assert_eq!(answered.lock().len(), NAMES * SENDERS / 2);
+    assert!(*stored.lock() <= NAMES * SENDERS / 2, "told to one caller");
+    check(kafka, "t", &answered.lock());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_owner_writes_after_its_time_is_never_committed() {
+    let (kafka, _turn) = kafka().await;
+    wipe(&kafka.bootstrap).await;
+    let proxy = Proxy::listen(kafka.detour + 1, kafka.detour).await;
+    let late = open_by(&format!("127.0.0.1:{}", kafka.detour + 1)).await;
+    topic(&late, "t").await;
+    // It owns everything, and has stored something, so that its producer is at work.
+    let first = store(|| Arc::clone(&late), "t", "first").await;
+    // Its next transaction has begun, and its event is on its way, when it is cut off.
+    proxy.hold([PRODUCE, HEARTBEAT, JOIN_GROUP]);
+    let sender = Arc::clone(&late);
+    let sent =
+        tokio::spawn(async move { sender.append(vec![append("t", "name")]).await.remove(0) });
+    proxy.until_waiting(PRODUCE).await;
+    let other = open(kafka).await;
+    let stored = store(|| Arc::clone(&other), "t", "name").await;
+    assert_eq!(stored.disposition, Disposition::Stored);
+    proxy.hold([]);
+    // It may have given up before, but must not have stored a second one.
+    if let Ok(appended) = sent.await.unwrap() {
+        assert_eq!(appended.place, stored.place);
+    }
+    let again = store(|| Arc::clone(&late), "t", "name").await;
+    assert_eq!(
+        (again.place, again.disposition),
+        (stored.place, Disposition::Repeated)
+    );
+    let answered = [("first", first), ("name", stored)];
+    let answered = answered.map(|(name, appended)| (name.to_owned(), appended.place));
+    check(kafka, "t", &Places::from(answered));
+}
+
+/// A replica in a process of its own, which can be stopped and killed. It sends each name it is told, several at a
+/// time, and tells the places.
+struct Replica {
+    child: Child,
+    answers: std::thread::JoinHandle<Places>,
+}
+
+impl Replica {
+    fn start(kafka: &Kafka, topic: &str, names: &[String]) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["replicas::a_replica_of_another_process", "--exact"])
+            .args(["--ignored", "--nocapture", "--test-threads=1"])
+            .env(REPLICA, format!("{} {topic}", kafka.bootstrap))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        writeln!(input, "{}", names.join(" ")).unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let answers = std::thread::spawn(move || {
+            let lines = output.lines().map_while(Result::ok);
+            lines
+                .filter_map(|line| parse(line.split_once(ANSWER)?.1))
+                .collect()
+        });
+        Self { child, answers }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+const REPLICA: &str = "TIDEGATE_TEST_REPLICA";
+const ANSWER: &str = "stored: ";
+
+fn parse(line: &str) -> Option<(String, Place)> {
+    let mut parts = line.split(' ');
+    let name = parts.next()?.to_owned();
+    let place = Place {
+        partition: parts.next()?.parse().ok()?,
+        offset: parts.next()?.parse().ok()?,
+        timestamp_ms: parts.next()?.parse().ok()?,
+    };
+    Some((name, place))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the other process of the test below"]
+async fn a_replica_of_another_process() {
+    let Ok(told) = std::env::var(REPLICA) else {
+        return;
+    };
+    let (bootstrap, topic) = told.split_once(' ').unwrap();
+    let options = KafkaOptions::new(bootstrap);
+    let log = Arc::new(KafkaLog::open(options).await.unwrap());
+    let mut names = String::new();
+    std::io::stdin().read_line(&mut names).unwrap();
+    let names: Vec<_> = names.split_whitespace().collect();
+    for names in names.chunks(8) {
+        let log = &log;
+        let stored = names.iter().map(|name| async move {
+            let place = store(|| Arc::clone(log), topic, name).await.place;
+            let (partition, offset, at_ms) = (place.partition, place.offset, place.timestamp_ms);
+            println!("{ANSWER}{name} {partition} {offset} {at_ms}");
+        });
+        futures::future::join_all(stored).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_was_stopped_for_too_long_is_fenced() {
+    let (kafka, _turn) = kafka().await;
+    wipe(&kafka.bootstrap).await;
+    let log = open(kafka).await;
+    topic(&log, "t").await;
+    let names: Vec<String> = (0..400).map(|number| format!("n{number}")).collect();
+    // Alone it would own nothing of what this one has, and the other way round: each has its share.
+    let replica = Replica::start(kafka, "t", &names);
+    let answered = Mutex::new(Places::new());
+    for (number, names) in names.chunks(8).enumerate() {
+        if number == 10 {
+            replica.signal("-STOP");
+        }
+        let stored = names.iter().map(|name| async {
+            let appended = store(|| Arc::clone(&log), "t", name).await;
+            note(&answered, name, appended.place);
+        });
+        futures::future::join_all(stored).await;
+        if number == 40 {
+            // All of its claims were taken over by now. It goes on where it was: in the middle of something.
+            replica.signal("-CONT");
+        }
+    }
+    let Replica { mut child, answers } = replica;
+    assert!(child.wait().unwrap().success());
+    let answers = answers.join().unwrap();
+    assert_eq!(answers.len(), names.len(), "it sent everything in the end");
+    for (name, place) in answers {
+        note(&answered, &name, place);
+    }
+    check(kafka, "t", &answered.lock());
+}
