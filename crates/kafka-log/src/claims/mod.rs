@@ -47,6 +47,8 @@ const LEAST_RETENTION: Duration = Duration::from_hours(7 * 24);
 const DAY: Duration = Duration::from_hours(24);
 /// So often it is looked who owns a partition.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// So often one who waits for an owner looks whether it still is one.
+const MOVED_PAUSE: Duration = Duration::from_millis(100);
 /// So often the bulletin is read when nobody asks.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
 
@@ -155,9 +157,10 @@ impl Claims {
                 self.told_here(key, partition, &asked).await
             } else {
                 match self.bulletin.get(&owner_entry(partition)) {
-                    Some(address) if address != *self.address.read() => {
-                        self.peers.ask(&address, &asked).await
-                    }
+                    Some(address) if address != *self.address.read() => tokio::select! {
+                        told = self.peers.ask(&address, &asked) => told,
+                        () = self.moved(partition, &address) => Told::Lost,
+                    },
                     _ => Told::NotMine,
                 }
             };
@@ -181,6 +184,16 @@ impl Claims {
             } else {
                 error
             });
+        }
+    }
+
+    /// Waits until another than the owner at an address is known. A replica that is cut off does not answer, and those
+    /// who wait for it need not wait as long as it does.
+    async fn moved(&self, partition: i32, address: &str) {
+        let entry = owner_entry(partition);
+        while !self.shards.owns(partition) && self.bulletin.get(&entry).as_deref() == Some(address)
+        {
+            sleep(MOVED_PAUSE).await;
         }
     }
 

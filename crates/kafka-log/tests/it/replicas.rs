@@ -190,20 +190,26 @@ async fn what_an_owner_writes_after_its_time_is_never_committed() {
     topic(&late, "t").await;
     // It owns everything, and has stored something, so that its producer is at work.
     let first = store(|| Arc::clone(&late), "t", "first").await;
-    // Its next transaction has begun, and its event is on its way, when it is cut off.
+    // The group hears nothing of it any more, and it nothing of the group.
+    proxy.hold([HEARTBEAT, JOIN_GROUP]);
+    proxy.until_waiting(HEARTBEAT).await;
+    let other = open(kafka).await;
+    // Half of its session: long enough to be over before the transaction that begins now is given up.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     proxy.hold([PRODUCE, HEARTBEAT, JOIN_GROUP]);
     let sender = Arc::clone(&late);
     let sent =
         tokio::spawn(async move { sender.append(vec![append("t", "name")]).await.remove(0) });
     proxy.until_waiting(PRODUCE).await;
-    let other = open(kafka).await;
     let stored = store(|| Arc::clone(&other), "t", "name").await;
     assert_eq!(stored.disposition, Disposition::Stored);
     proxy.hold([]);
-    // It may have given up before, but must not have stored a second one.
-    if let Ok(appended) = sent.await.unwrap() {
-        assert_eq!(appended.place, stored.place);
-    }
+    // Its event and its claim are written now, and not committed: it is told what the new owner knows.
+    let appended = sent.await.unwrap().unwrap();
+    assert_eq!(
+        (appended.place, appended.disposition),
+        (stored.place, Disposition::Repeated)
+    );
     let again = store(|| Arc::clone(&late), "t", "name").await;
     assert_eq!(
         (again.place, again.disposition),
