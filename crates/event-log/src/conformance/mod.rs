@@ -188,7 +188,7 @@ where
 }
 
 /// Runs the rules of claims.
-pub async fn run_claims<M>(make: &M)
+async fn run_claims<M>(make: &M)
 where
     M: AsyncFn() -> Subject,
 {
@@ -208,7 +208,7 @@ where
 }
 
 /// Runs all other rules.
-pub async fn run_without_claims<M>(make: &M)
+async fn run_without_claims<M>(make: &M)
 where
     M: AsyncFn() -> Subject,
 {
