@@ -561,7 +561,7 @@ pub struct Peak {
 }
 
 /// What a proof of identity looks like in a contract.
-pub(crate) const AUTH_PATTERN: &str = r"^(api-key|mtls|signature|oauth2(:[!#-\[\]-~]{1,100})?)$";
+pub(crate) const AUTH_PATTERN: &str = r"^(api-key|signature|oauth2(:[!#-\[\]-~]{1,100})?)$";
 
 /// A way in which a caller may prove who it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -573,8 +573,6 @@ pub enum Auth {
         /// The scope that the token must have.
         scope: Option<String>,
     },
-    /// By a client certificate.
-    Mtls,
     /// By the signature of a provider's webhook.
     Signature,
 }
@@ -593,7 +591,6 @@ impl FromStr for Auth {
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
         Ok(match text {
             "api-key" => Self::ApiKey,
-            "mtls" => Self::Mtls,
             "signature" => Self::Signature,
             "oauth2" => Self::Oauth2 { scope: None },
             _ => match text.strip_prefix("oauth2:") {

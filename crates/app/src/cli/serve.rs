@@ -70,7 +70,7 @@ pub(crate) struct Settings {
     /// Where metrics and health are.
     #[arg(long, value_name = "ADDR")]
     ops: Option<String>,
-    /// Let doors be reached from other machines without TLS. Whoever is between reads and changes all.
+    /// Let doors be reached from other machines without TLS and without credentials.
     #[arg(long)]
     insecure: bool,
     /// A file of settings; those it does not have keep their default.

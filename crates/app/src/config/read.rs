@@ -67,7 +67,14 @@ impl Reader {
         let registry_tls = self.tls("registry");
         let registry = self.listen("registry.listen", &registry_tls);
         let kafka = self.value("kafka.listen");
-        let kafka = self.guarded(kafka, "kafka.listen", Guard { tls: false });
+        let kafka = self.guarded(
+            kafka,
+            "kafka.listen",
+            Guard {
+                tls: false,
+                callers: false,
+            },
+        );
         let operations_tls = self.tls("operations");
         let operations = self.listen("operations.listen", &operations_tls);
         let log = self.log();
@@ -241,7 +248,10 @@ impl Reader {
         let listen = self.value(key);
         // Where the files are wrong, that is told, and no more.
         let tls = tls.as_ref().is_none_or(Option::is_some);
-        self.guarded(listen, key, Guard { tls })
+        let asks = self.values["identity.required"].text.as_deref() == Some("true");
+        // Metrics and health are the same for all.
+        let callers = asks || key == "operations.listen";
+        self.guarded(listen, key, Guard { tls, callers })
     }
 
     /// Refuses an address that other machines reach where nothing guards the door.
@@ -252,10 +262,11 @@ impl Reader {
         }
         let way = match key {
             "kafka.listen" => "the Kafka port has no TLS yet: listen".to_owned(),
-            _ => {
+            _ if !guard.tls => {
                 let door = key.trim_end_matches(".listen");
                 format!("the door has no TLS: set `{door}.tls`, listen")
             }
+            _ => "nobody is asked who he is: set `identity.required`, listen".to_owned(),
         };
         let message = format!(
             "`{address}` is reached from other machines, and {way} on an address such as \

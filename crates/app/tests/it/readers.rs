@@ -307,7 +307,7 @@ fn a_gateway_that_cannot_be_asked_ends_with_1() {
         "{ran}"
     );
     for wrong in [
-        &["--against", "https://localhost"][..],
+        &["--against", "https://"][..],
         &["--against", &address, "--against", "."],
         &["--against", ".", "--full"],
         &["--against", &address, "--full", "--sample", "3"],

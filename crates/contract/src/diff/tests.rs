@@ -439,7 +439,7 @@ fn what_senders_must_prove_and_may_send_is_compared() {
     check(order(), auth(json!(["api-key"])), &narrowed, &relaxed);
     let scoped = || auth(json!(["oauth2:write"]));
     check(auth(json!(["oauth2"])), scoped(), &narrowed, &relaxed);
-    let both = auth(json!(["mtls", "oauth2:write"]));
+    let both = auth(json!(["signature", "oauth2:write"]));
     check(both, scoped(), &narrowed, &relaxed);
     let lowered = ["quota-lowered"];
     check(order(), quotas(quota("9/s")), &lowered, &relaxed);

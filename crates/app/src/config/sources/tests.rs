@@ -75,7 +75,7 @@ fn what_is_wrong_with_a_source_is_told_without_its_secret() {
         "sources: {github: {secret: hunter2}}",
         "sources: {github: {secrets: [env:A, hunter2]}}",
         "sources: {github: {secret: [hunter2]}}",
-        "sources: {github: {secert: hunter2}}",
+        "sources: {github: {secretkey: hunter2}}",
         "sources: {github: {secret: env:NEW, secrets: [env:OLD]}}",
         "sources: {github: {secret: env:A, tolerance: 2d}}",
         "sources: {github: {secret: env:A, header: X-Signature}}",

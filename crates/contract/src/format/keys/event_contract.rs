@@ -616,7 +616,7 @@ static INGRESS: &[Key] = &[
             &text(
                 &AUTH,
                 120,
-                "`api-key`, `oauth2`, `oauth2:` and a scope, `mtls` or `signature`",
+                "`api-key`, `oauth2`, `oauth2:` and a scope, or `signature`",
             ),
             10,
         ),
