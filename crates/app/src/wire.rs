@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -20,27 +21,28 @@ use tidegate_contract::record::Incoming;
 use tidegate_contract::{Contracts, load};
 use tidegate_gateway::tls::{Files, Tls};
 use tidegate_gateway::{
-    ContractSource, Gateway, Listening, Parts, RandomIds, Secret, Source, SystemClock, serve_http,
-    serve_ops, serve_registry,
+    ContractSource, Gateway, Listening, Log, Parts, RandomIds, Secret, Source, SystemClock,
+    serve_http, serve_ops, serve_registry,
 };
+use tidegate_kafka_log::{KafkaLog, KafkaOptions, PeerOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::cli::failure::{Exit, Failure};
-use crate::config::{Config, Listen, SecretReference};
+use crate::config::{self, Config, Listen, SecretReference};
 
 /// The parts, running.
 pub(crate) struct Running {
     pub(crate) http: SocketAddr,
     pub(crate) registry: SocketAddr,
-    pub(crate) kafka: SocketAddr,
     pub(crate) ops: SocketAddr,
     events: Door,
     schemas: Door,
     operations: Door,
-    kafka_port: KafkaPort,
-    broker: Broker,
+    /// Nothing where a cluster keeps the log.
+    kafka_port: Option<KafkaPort>,
+    backend: Backend,
     /// Doors that speak TLS, by the names they have in the ready line.
     tls: Vec<(&'static str, Tls)>,
 }
@@ -111,6 +113,54 @@ pub(crate) fn inspect_log(data: &Path) -> anyhow::Result<(Value, Vec<String>)> {
     Ok((serde_json::to_value(&report)?, damage.collect()))
 }
 
+/// What keeps the log.
+enum Backend {
+    Embedded(Broker),
+    Kafka(Arc<KafkaLog>),
+}
+
+impl Backend {
+    async fn open(config: &Config) -> Result<Self, Failure> {
+        if let Some(cluster) = &config.kafka_log {
+            let options = cluster_options(cluster, config.ingress.answer_deadline)?;
+            let opened = KafkaLog::open(options).await;
+            let log = opened.context("opening the log on the cluster")?;
+            return Ok(Self::Kafka(Arc::new(log)));
+        }
+        let options = options(config)?;
+        let open = tokio::task::spawn_blocking(move || Broker::open(options)).await;
+        let broker = open.context("opening the log")?.map_err(not_opened)?;
+        Ok(Self::Embedded(broker))
+    }
+
+    fn log(&self) -> Arc<dyn Log> {
+        match self {
+            Self::Embedded(broker) => Arc::new(broker.clone()),
+            Self::Kafka(log) => Arc::clone(log) as Arc<dyn Log>,
+        }
+    }
+
+    fn cluster_id(&self) -> &str {
+        match self {
+            Self::Embedded(broker) => broker.cluster_id(),
+            Self::Kafka(log) => log.cluster_id(),
+        }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        match self {
+            Self::Embedded(broker) => {
+                let stopped = tokio::task::spawn_blocking(move || broker.stop());
+                stopped.await.context("stopping the log")
+            }
+            Self::Kafka(log) => {
+                log.leave().await;
+                Ok(())
+            }
+        }
+    }
+}
+
 impl Running {
     /// Opens the log and all doors.
     ///
@@ -118,7 +168,6 @@ impl Running {
     /// Contracts, addresses, the data directory, or a secret; nothing runs then.
     pub(crate) async fn start(config: &Config) -> Result<Self, Failure> {
         let contracts = contracts(config)?.map_or(ContractSource::Log, ContractSource::Folder);
-        let options = options(config)?;
         let mut gateway_settings = gateway_settings(config)?;
         let (ingress, at_registry, at_ops) =
             (&config.ingress, &config.registry, &config.operations);
@@ -133,32 +182,32 @@ impl Running {
         let tls = doors.into_iter();
         let tls = tls.filter_map(|(name, door)| Some((name, door.tls.clone()?)));
         let tls = tls.collect();
-        let open = tokio::task::spawn_blocking(move || Broker::open(options)).await;
-        let broker = open.context("opening the log")?.map_err(not_opened)?;
-        broker
-            .cluster_id()
-            .clone_into(&mut gateway_settings.cluster_id);
+        let backend = Backend::open(config).await?;
+        gateway_settings.cluster_id = backend.cluster_id().to_owned();
         let started = async {
             let gateway = Gateway::start(Parts {
-                log: Arc::new(broker.clone()),
+                log: backend.log(),
                 contracts,
                 settings: gateway_settings,
                 clock: Arc::new(SystemClock),
                 ids: Arc::new(RandomIds),
             });
             let gateway = gateway.await?;
-            let address = config.kafka.listen.0;
+            let Backend::Embedded(broker) = &backend else {
+                return anyhow::Ok((gateway, None));
+            };
             let options = ListenOptions {
-                address,
+                address: config.kafka.listen.0,
                 advertised: None,
                 rules: Some(Arc::new(PortRules(Arc::clone(&gateway)))),
             };
-            anyhow::Ok((gateway, net::listen(broker.clone(), options).await?))
+            let port = net::listen(broker.clone(), options).await?;
+            Ok((gateway, Some(port)))
         };
         let (gateway, kafka_port) = match started.await {
             Ok(started) => started,
             Err(error) => {
-                stop_log(broker).await?;
+                backend.stop().await?;
                 return Err(error.into());
             }
         };
@@ -168,24 +217,30 @@ impl Running {
         Ok(Self {
             http,
             registry,
-            kafka: kafka_port.address(),
             ops,
             events,
             schemas,
             operations,
             kafka_port,
-            broker,
+            backend,
             tls,
         })
     }
 
-    /// Says where the doors are, in one line for scripts. A last word names those that speak TLS; without
+    /// Returns where Kafka clients connect, unless a cluster keeps the log.
+    pub(crate) fn kafka(&self) -> Option<SocketAddr> {
+        self.kafka_port.as_ref().map(KafkaPort::address)
+    }
+
+    /// Says where the doors are, in one line for scripts. Where a cluster keeps the log there is no Kafka
+    /// port. A last word names those that speak TLS; without
     /// one the line is what it was before there was TLS.
     pub(crate) fn ready(&self) -> String {
-        let mut line = format!(
-            "ready http={} registry={} kafka={} ops={}",
-            self.http, self.registry, self.kafka, self.ops
-        );
+        let mut line = format!("ready http={} registry={}", self.http, self.registry);
+        if let Some(address) = self.kafka() {
+            line.push_str(&format!(" kafka={address}"));
+        }
+        line.push_str(&format!(" ops={}", self.ops));
         let doors: Vec<&str> = self.tls.iter().map(|(name, _)| *name).collect();
         if !doors.is_empty() {
             line.push_str(" tls=");
@@ -217,13 +272,13 @@ impl Running {
     /// # Errors
     /// A door or the log ended by a panic.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        let doors = tokio::join!(
-            self.events.close(),
-            self.schemas.close(),
-            self.kafka_port.stop()
-        );
+        let doors = tokio::join!(self.events.close(), self.schemas.close(), async {
+            if let Some(port) = self.kafka_port {
+                port.stop().await;
+            }
+        });
         let (events, schemas, ()) = doors;
-        let log = stop_log(self.broker).await;
+        let log = self.backend.stop().await;
         let operations = self.operations.close().await;
         events
             .and(schemas)
@@ -269,11 +324,6 @@ fn not_opened(error: OpenError) -> Failure {
     failure
 }
 
-async fn stop_log(broker: Broker) -> anyhow::Result<()> {
-    let stopped = tokio::task::spawn_blocking(move || broker.stop());
-    stopped.await.context("stopping the log")
-}
-
 async fn bind(
     listen: Listen,
     files: &Option<Files>,
@@ -297,6 +347,35 @@ async fn bind(
             let hint = format!("stop what listens there, or name another address with `{flag}`");
             Failure::new(Exit::Failed, message).with_hint(hint)
         })
+}
+
+/// Puts together how a cluster is reached; a value that is a reference is fetched.
+fn cluster_options(cluster: &config::KafkaLog, deadline: Duration) -> anyhow::Result<KafkaOptions> {
+    let mut options = KafkaOptions::new(&cluster.brokers);
+    let text = |reference: &SecretReference| -> anyhow::Result<String> {
+        let text = reference.resolve()?.text().map(str::to_owned);
+        text.context("it is not UTF-8")
+    };
+    for (name, value) in &cluster.settings {
+        let value = match value.parse::<SecretReference>() {
+            Ok(reference) => {
+                text(&reference).with_context(|| format!("`kafka_log.settings.{name}`"))?
+            }
+            Err(_) => value.clone(),
+        };
+        options.settings.insert(name.clone(), value);
+    }
+    options.token_file = cluster.token_file.clone();
+    options.replication = cluster.replication;
+    options.min_insync = cluster.min_insync;
+    options.deadline = deadline;
+    options.peer = PeerOptions {
+        listen: cluster.peer,
+        advertised: cluster.peer_advertised.clone(),
+        secret: cluster.peer_secret.as_ref().map(text).transpose()?,
+    };
+    options.check()?;
+    Ok(options)
 }
 
 fn gateway_settings(config: &Config) -> Result<tidegate_gateway::Settings, Failure> {

@@ -561,7 +561,7 @@ pub struct Peak {
 }
 
 /// What a proof of identity looks like in a contract.
-pub(crate) const AUTH_PATTERN: &str = r"^(api-key|signature|oauth2(:[!#-\[\]-~]{1,100})?)$";
+pub(crate) const AUTH_PATTERN: &str = r"^(api-key|mtls|signature|oauth2(:[!#-\[\]-~]{1,100})?)$";
 
 /// A way in which a caller may prove who it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -623,33 +623,30 @@ words! {
     }
 }
 
-/// What a limit of a quota looks like.
-pub(crate) const LIMIT_PATTERN: &str = "^[1-9][0-9]{0,8}(B|KiB|MiB|GiB)?/(s|m|h)$";
+/// The largest limit that is written as a number.
+pub(crate) const MAX_AMOUNT: u64 = 999_999_999;
 
-/// What a quota counts, and how much of it may come.
-#[derive(Clone, Copy, Debug)]
+/// What a quota counts, and how much of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Limit {
     /// Events.
-    Events(Rate),
+    Events(u64),
     /// Bytes of data.
-    Bytes(ByteRate),
+    Bytes(ByteSize),
 }
 
 impl Limit {
-    /// Returns how much comes in the unit of time it is written with.
+    /// Returns how much it is.
     pub fn amount(self) -> u64 {
         match self {
-            Self::Events(rate) => rate.amount(),
-            Self::Bytes(rate) => rate.amount(),
+            Self::Events(events) => events,
+            Self::Bytes(bytes) => bytes.as_bytes(),
         }
     }
 
-    /// Returns the seconds of that unit of time.
-    pub fn period_s(self) -> u64 {
-        match self {
-            Self::Events(rate) => rate.period_s(),
-            Self::Bytes(rate) => rate.period_s(),
-        }
+    /// Says whether both count the same.
+    pub fn is_like(self, other: Self) -> bool {
+        matches!(self, Self::Events(_)) == matches!(other, Self::Events(_))
     }
 }
 
@@ -671,25 +668,22 @@ pub struct Quota {
     pub per: QuotaPer,
     /// How much may come.
     pub limit: Limit,
-    /// As much as in so long may come at once; none is the limit's own unit of time.
-    pub burst: Option<Duration>,
+    /// In which time.
+    pub every: Duration,
+    /// How much may come at once; it counts what the limit counts.
+    pub burst: Limit,
 }
 
 impl Quota {
-    /// Returns for how long what was not sent counts later.
-    pub fn burst_ms(&self) -> u64 {
-        let unit = self.limit.period_s() * 1_000;
-        self.burst.map_or(unit, Duration::as_ms)
-    }
-
     /// Says whether it allows all that another does.
     pub(crate) fn is_at_least(&self, other: &Self) -> bool {
-        let limit = match (self.limit, other.limit) {
-            (Limit::Events(new), Limit::Events(old)) => new >= old,
-            (Limit::Bytes(new), Limit::Bytes(old)) => new >= old,
-            _ => false,
-        };
-        self.per == other.per && limit && self.burst_ms() >= other.burst_ms()
+        // Crosswise, so that `1` every second and `60` every minute are the same rate.
+        let rate =
+            |limit: Limit, every: Duration| u128::from(limit.amount()) * u128::from(every.as_ms());
+        self.per == other.per
+            && self.limit.is_like(other.limit)
+            && rate(self.limit, other.every) >= rate(other.limit, self.every)
+            && self.burst.amount() >= other.burst.amount()
     }
 }
 

@@ -155,16 +155,6 @@ macro_rules! rate {
         }
 
         impl $name {
-            /// Returns how much comes in the unit of time it is written with.
-            pub fn amount(self) -> u64 {
-                self.amount.total()
-            }
-
-            /// Returns the seconds of that unit of time.
-            pub fn period_s(self) -> u64 {
-                self.seconds
-            }
-
             /// Returns how much of it comes in a second, rounded up.
             pub fn per_second(self) -> u64 {
                 self.amount.total().div_ceil(self.seconds)

@@ -52,6 +52,8 @@ pub use gateway::{Gateway, Parts, StartError};
 pub use http::{serve_http, serve_ops, serve_registry};
 pub use ingress::port::RecordRules;
 pub use server::Listening;
+pub use tidegate_event_log::Log;
+
 pub use settings::{
     Algorithm, Encoding, HmacScheme, Identity, Issuer, Provider, Secret, Settings, Source,
     SourceError,

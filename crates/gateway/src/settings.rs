@@ -248,6 +248,11 @@ impl Secret {
         self.0.len() >= Self::LONG_ENOUGH
     }
 
+    /// Returns it as text, for other libraries that ask for it; `None` if it is none.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }

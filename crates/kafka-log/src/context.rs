@@ -8,7 +8,7 @@ use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// A token is read again at least this often, whatever it says of itself.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(5);
@@ -37,6 +37,10 @@ impl ClientContext for Context {
 
     // librdkafka mends broken connections by itself; whoever waits for an answer is told by that.
     fn error(&self, error: KafkaError, reason: &str) {
+        if matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            // The end of a partition is what readers ask to hear of.
+            return;
+        }
         tracing::warn!(error = %error, reason, "a kafka client had an error");
     }
 

@@ -97,6 +97,16 @@ impl KafkaLog {
         })
     }
 
+    /// Leaves the cluster in order: other replicas decide about this one's keys at once, where they would
+    /// wait for some seconds if it just went. Appends with a claim are the others' from here on.
+    pub async fn leave(&self) {
+        let parts = Arc::clone(&self.parts);
+        let left = tokio::task::spawn_blocking(move || parts.claims.leave());
+        if left.await.is_err() {
+            tracing::error!("the cluster was not left in order");
+        }
+    }
+
     /// Returns the cluster's id.
     pub fn cluster_id(&self) -> &str {
         &self.parts.cluster.id

@@ -49,6 +49,15 @@ impl Serve {
     }
 }
 
+/// What keeps the log.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Keeper {
+    /// This process, in its data directory.
+    Embedded,
+    /// An existing Kafka cluster.
+    Kafka,
+}
+
 /// The settings, as flags.
 #[derive(Args, Debug)]
 pub(crate) struct Settings {
@@ -70,6 +79,12 @@ pub(crate) struct Settings {
     /// Where metrics and health are.
     #[arg(long, value_name = "ADDR")]
     ops: Option<String>,
+    /// What keeps the log: `embedded`, or `kafka` with `--brokers`.
+    #[arg(long, value_name = "KIND")]
+    log: Option<Keeper>,
+    /// An existing Kafka cluster that keeps the log, `host:port`, several with commas between them.
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["data", "kafka", "kafka_set"])]
+    brokers: Option<String>,
     /// Let doors be reached from other machines without TLS and without credentials.
     #[arg(long)]
     insecure: bool,
@@ -105,7 +120,8 @@ impl Settings {
             .flag("--http", "ingress.listen", self.http)
             .flag("--registry", "registry.listen", self.registry)
             .flag("--kafka", "kafka.listen", self.kafka)
-            .flag("--ops", "operations.listen", self.ops);
+            .flag("--ops", "operations.listen", self.ops)
+            .flag("--brokers", "kafka_log.brokers", self.brokers);
         for setting in self.kafka_set {
             let (name, value) = pair("--kafka-set", "KEY=VALUE", &setting)?;
             let key = format!("kafka.settings.{name}");
@@ -116,10 +132,19 @@ impl Settings {
             let key = format!("sources.{source}.secret");
             layers = layers.flag("--source-secret", &key, Some(reference));
         }
-        layers
+        let config = layers
             .insecure(self.insecure)
             .settle()
-            .map_err(|found| Failure::of_findings(Exit::Usage, found))
+            .map_err(|found| Failure::of_findings(Exit::Usage, found))?;
+        let wrong = match (self.log, &config.kafka_log) {
+            (Some(Keeper::Kafka), None) => "`--log kafka` needs to know the cluster",
+            (Some(Keeper::Embedded), Some(_)) => {
+                "`--log embedded` with a cluster in `kafka_log.brokers`"
+            }
+            _ => return Ok(config),
+        };
+        let hint = "name the cluster with `--brokers`, or leave both out for the embedded log";
+        Err(Failure::new(Exit::Usage, wrong).with_hint(hint))
     }
 }
 

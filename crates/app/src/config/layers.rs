@@ -18,10 +18,12 @@ pub(super) const DEFAULT: &str = include_str!("../tidegate.default.yaml");
 const DEFAULT_NAME: &str = "tidegate.default.yaml";
 /// Below this key stand names that the broker knows.
 pub(super) const KAFKA: &str = "kafka.settings";
+/// Below this key stand names that the clients of a cluster know.
+pub(super) const KAFKA_LOG: &str = "kafka_log.settings";
 /// Below this key stand sources by names of their own, each with the same few keys.
 pub(super) const SOURCES: &str = "sources";
 /// Below these keys a line may hold a secret that was written where its reference should be.
-const HIDDEN: [&str; 3] = [SOURCES, "privacy", "identity.first_key"];
+const HIDDEN: [&str; 4] = [SOURCES, "privacy", "identity.first_key", "kafka_log"];
 /// What variables of the environment begin with.
 const PREFIX: &str = "TIDEGATE__";
 
@@ -220,9 +222,11 @@ impl Layers {
 
     /// Returns where the value of a key is kept, or takes down why it has none.
     fn writable(&mut self, key: &str, place: &Place) -> Option<&mut Written> {
-        let of_kafka = key
-            .strip_prefix(KAFKA)
-            .is_some_and(|own| own.starts_with('.'));
+        let below = |group: &str| {
+            key.strip_prefix(group)
+                .is_some_and(|own| own.starts_with('.'))
+        };
+        let of_kafka = below(KAFKA) || below(KAFKA_LOG);
         let own = sources::key(key);
         let key = own.as_deref().unwrap_or(key);
         if of_kafka || own.is_some() || self.values.contains_key(key) {
@@ -251,7 +255,8 @@ impl Layers {
 
     fn is_group(&self, key: &str) -> bool {
         let group = format!("{key}.");
-        [KAFKA, SOURCES].contains(&key) || self.values.keys().any(|known| known.starts_with(&group))
+        [KAFKA, KAFKA_LOG, SOURCES].contains(&key)
+            || self.values.keys().any(|known| known.starts_with(&group))
     }
 
     /// Makes the settings of it.

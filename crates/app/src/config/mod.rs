@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) registry: Registry,
     pub(crate) kafka: Kafka,
     pub(crate) operations: Operations,
+    /// In place of the embedded log.
+    pub(crate) kafka_log: Option<KafkaLog>,
     pub(crate) log: Log,
 }
 
@@ -91,6 +93,20 @@ pub(crate) struct KafkaSetting {
 pub(crate) struct Operations {
     pub(crate) listen: Listen,
     pub(crate) tls: Option<tls::Files>,
+}
+
+/// An existing cluster that keeps the log.
+#[derive(Debug)]
+pub(crate) struct KafkaLog {
+    pub(crate) brokers: String,
+    /// By librdkafka's names; a value may be a reference to it.
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) replication: Option<i32>,
+    pub(crate) min_insync: Option<i32>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) peer_advertised: Option<String>,
+    pub(crate) peer_secret: Option<SecretReference>,
 }
 
 /// The embedded log.

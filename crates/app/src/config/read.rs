@@ -11,10 +11,10 @@ use tidegate_gateway::Issuer;
 use tidegate_gateway::tls::{self, Client, Need};
 
 use super::exposure::{Guard, may_listen};
-use super::layers::{KAFKA, Written};
+use super::layers::{KAFKA, KAFKA_LOG, Written};
 use super::{
-    Config, Identity, Ingress, Kafka, KafkaSetting, Listen, Log, Operations, Registry, Source,
-    sources,
+    Config, Identity, Ingress, Kafka, KafkaLog, KafkaSetting, Listen, Log, Operations, Registry,
+    Source, sources,
 };
 
 /// The write-ahead log begins with so many segments.
@@ -39,12 +39,17 @@ pub(super) fn config(
             })
         });
     let settings = of_kafka.collect();
+    let below = format!("{KAFKA_LOG}.");
+    let of_cluster = values
+        .extract_if(.., |key, _| key.starts_with(&below))
+        .filter_map(|(key, written)| Some((key[below.len()..].to_owned(), written.text?)));
+    let of_cluster = of_cluster.collect();
     let mut read = Reader {
         values,
         problems,
         insecure,
     };
-    let config = read.config(settings);
+    let config = read.config(settings, of_cluster);
     read.finish(config)
 }
 
@@ -56,7 +61,11 @@ struct Reader {
 
 impl Reader {
     /// Reads every setting. `None` stands for one that is wrong and was taken down.
-    fn config(&mut self, kafka_settings: Vec<KafkaSetting>) -> Option<Config> {
+    fn config(
+        &mut self,
+        kafka_settings: Vec<KafkaSetting>,
+        of_cluster: Vec<(String, String)>,
+    ) -> Option<Config> {
         let data = self.optional("data");
         let contracts = self.optional("contracts");
         let sources = self.sources();
@@ -77,6 +86,7 @@ impl Reader {
         );
         let operations_tls = self.tls("operations");
         let operations = self.listen("operations.listen", &operations_tls);
+        let kafka_log = self.kafka_log(of_cluster);
         let log = self.log();
         Some(Config {
             data: data?,
@@ -98,6 +108,7 @@ impl Reader {
                 listen: operations?,
                 tls: operations_tls?,
             },
+            kafka_log: kafka_log?,
             log: log?,
         })
     }
@@ -275,6 +286,44 @@ impl Reader {
         );
         self.refuse(key, message);
         None
+    }
+
+    #[expect(clippy::option_option, reason = "wrong, not there, or there")]
+    fn kafka_log(&mut self, settings: Vec<(String, String)>) -> Option<Option<KafkaLog>> {
+        let brokers: Option<Option<String>> = self.optional("kafka_log.brokers");
+        let token_file = self.optional("kafka_log.token_file");
+        let replication = self.optional("kafka_log.replication");
+        let min_insync = self.optional("kafka_log.min_insync");
+        let peer = self.value("kafka_log.peer.listen");
+        let peer_advertised = self.optional("kafka_log.peer.advertised");
+        let peer_secret = self.optional("kafka_log.peer.secret");
+        let Some(brokers) = brokers? else {
+            if !settings.is_empty() {
+                let message =
+                    "`kafka_log.settings` are of a cluster: name it in `kafka_log.brokers`";
+                self.refuse("kafka_log.brokers", message.to_owned());
+                return None;
+            }
+            return Some(None);
+        };
+        let peer_secret = peer_secret?;
+        let Listen(peer) = peer?;
+        if !peer.ip().is_loopback() && peer_secret.is_none() {
+            let message =
+                "`kafka_log.peer` is reached from other machines: set `kafka_log.peer.secret`";
+            self.refuse("kafka_log.peer.listen", message.to_owned());
+            return None;
+        }
+        Some(Some(KafkaLog {
+            brokers,
+            settings,
+            token_file: token_file?,
+            replication: replication?,
+            min_insync: min_insync?,
+            peer,
+            peer_advertised: peer_advertised?,
+            peer_secret,
+        }))
     }
 
     fn log(&mut self) -> Option<Log> {

@@ -15,6 +15,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod exchange;
+mod kafka;
 mod new_contract;
 mod program;
 mod readers;

@@ -128,7 +128,12 @@ impl Served {
     pub(crate) fn start_at(http: &str, data: &Path, more: &[&str]) -> Self {
         let data = data.to_str().unwrap();
         let http = ["serve", "--data", data, "--http", http];
-        let mut child = command(&[&http[..], &FREE_DOORS[2..], more].concat())
+        Self::run(&[&http[..], &FREE_DOORS[2..], more].concat())
+    }
+
+    /// Runs a `serve` as it is and waits for the ready line.
+    pub(crate) fn run(arguments: &[&str]) -> Self {
+        let mut child = command(arguments)
             .env("TIDEGATE_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()

@@ -430,7 +430,7 @@ fn rules_fields_and_requests_are_compared_by_their_names() {
 fn what_senders_must_prove_and_may_send_is_compared() {
     let auth = |list: Value| set(&order(), "spec.ingress.auth", &list);
     let quotas = |list: Value| set(&order(), "spec.ingress.quotas", &list);
-    let quota = |rate: &str| json!([{"name": "q", "per": "tenant", "limit": rate}]);
+    let quota = |rate: (u32, &str)| json!([{"name": "q", "per": "tenant", "limit": rate.0, "every": rate.1}]);
     let check = |from: Value, to: Value, there: &[&str], back: &[&str]| {
         assert_eq!(rules([from.clone()], [to.clone()]), there, "{from} {to}");
         assert_eq!(rules([to.clone()], [from.clone()]), back, "{to} {from}");
@@ -442,22 +442,23 @@ fn what_senders_must_prove_and_may_send_is_compared() {
     let both = auth(json!(["signature", "oauth2:write"]));
     check(both, scoped(), &narrowed, &relaxed);
     let lowered = ["quota-lowered"];
-    check(order(), quotas(quota("9/s")), &lowered, &relaxed);
+    check(order(), quotas(quota((9, "1s"))), &lowered, &relaxed);
     check(
-        quotas(quota("9/s")),
-        quotas(quota("8/s")),
+        quotas(quota((9, "1s"))),
+        quotas(quota((8, "1s"))),
         &lowered,
         &relaxed,
     );
     // The same rate, of which less may come at once.
     check(
-        quotas(quota("60/m")),
-        quotas(quota("1/s")),
+        quotas(quota((60, "1m"))),
+        quotas(quota((1, "1s"))),
         &lowered,
         &relaxed,
     );
-    let spelled_out = json!([{"name": "q", "per": "tenant", "limit": "3600/h", "burst": "60s"}]);
-    check(quotas(quota("60/m")), quotas(spelled_out), &[], &[]);
+    let spelled_out =
+        json!([{"name": "q", "per": "tenant", "limit": 3600, "every": "1h", "burst": 60}]);
+    check(quotas(quota((60, "1m"))), quotas(spelled_out), &[], &[]);
 }
 
 #[test]

@@ -204,6 +204,11 @@ fn values(form: &'static Form, depth: usize) -> BoxedStrategy<Value> {
                 .prop_map(|word| json!([word]))
                 .boxed()
         }
+        Form::Amount => prop_oneof![
+            (1..20_u32).prop_map(|count| json!(count)),
+            Just(json!("5MiB")),
+        ]
+        .boxed(),
         Form::Count { min, max } => (*min..=(*max).min(20))
             .prop_map(|count| json!(count))
             .boxed(),
@@ -294,6 +299,9 @@ proptest! {
         let quotas = contract.pointer_mut("/spec/ingress/quotas").and_then(Value::as_array_mut);
         for (number, quota) in quotas.into_iter().flatten().enumerate() {
             quota["name"] = json!(format!("quota-{number}"));
+            if quota.get("burst").is_some() {
+                quota["burst"] = quota["limit"].clone();
+            }
         }
         for pointer in ["/spec/ingress/request/map", "/spec/ingress/request/schema", "/spec/migration/map"] {
             if let Some(value) = contract.pointer_mut(pointer) {

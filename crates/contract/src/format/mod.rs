@@ -40,6 +40,8 @@ pub(crate) enum Form {
         min: u64,
         max: u64,
     },
+    /// A number of things, or a size with its unit.
+    Amount,
     Flag,
     /// A map with exactly one of these keys.
     OneOf(&'static [Key]),

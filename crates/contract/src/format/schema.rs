@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{KINDS, Kind};
 use super::{ByKind, Form, Key, Presence, Word};
+use crate::model::MAX_AMOUNT;
+use crate::units::SIZE_PATTERN;
 
 /// Keys that mean nothing without another beside them; loading asks the same.
 const NEEDED: &[(&str, &str)] = &[("schemaId", "subject")];
@@ -78,6 +80,10 @@ fn of_form(form: &Form) -> Value {
             "uniqueItems": true,
             "items": { "enum": supported(words) },
         }),
+        Form::Amount => json!({ "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": MAX_AMOUNT },
+            { "type": "string", "pattern": SIZE_PATTERN },
+        ]}),
         Form::Count { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Form::Flag => json!({ "type": "boolean" }),
         Form::OneOf(keys) => {

@@ -36,7 +36,7 @@ fn reader() -> Value {
 }
 
 /// What the loader finds beyond the form of a value.
-const BEYOND_FORM: [&str; 8] = [
+const BEYOND_FORM: [&str; 9] = [
     "is not after `since`",
     "is no day of the calendar",
     "is of a contract on its way out",
@@ -45,6 +45,7 @@ const BEYOND_FORM: [&str; 8] = [
     "is no CEL expression",
     "which is neither",
     "there is no field",
+    "counts something else at once",
 ];
 
 /// Says whether both take `document`; fails if they differ.
@@ -184,6 +185,7 @@ fn sample_of(form: &'static Form) -> Value {
         }
         Form::Word(words) => json!(words[0].word),
         Form::Words(words) => json!([words[0].word]),
+        Form::Amount => json!(7),
         Form::Count { min, .. } => json!(min),
         Form::Flag => json!(true),
         Form::List { item, .. } => json!([sample_of(item)]),

@@ -14,8 +14,8 @@ use crate::field_map::FieldMap;
 use crate::format::keys::{CONSUMER_CONTRACT, EVENT_CONTRACT, TEAM};
 use crate::migration::{Canary, Migration};
 use crate::model::{
-    Allowance, Approves, Deprecation, EventContract, EventRules, FieldRule, Idempotency,
-    IngressRules, KeyRules, Lifecycle, OnFailure, OnInvalid, Peak, PersonalField, Quota,
+    Allowance, Approves, Auth, Deprecation, EventContract, EventRules, FieldRule, Idempotency,
+    IngressRules, KeyRules, Lifecycle, Limit, OnFailure, OnInvalid, Peak, PersonalField, Quota,
     RequestRules, SchemaFormat, SchemaRules, SourceRule, Team, TimeRules, TopicRules,
 };
 use crate::path::Path;
@@ -131,6 +131,7 @@ pub(super) fn event_contract(
     let rules = rules(written, &values, on_invalid, &mut wrong);
     let request = request(written, &values, schema, &mut wrong);
     let quotas = quotas(written, &values, &mut wrong);
+    let auth = auth(written, &values, &mut wrong);
     let migration = migration(written, &values, &mut wrong);
     event_type_of(&values, migration.is_some(), &mut wrong);
     let (schema, fingerprint) = match found {
@@ -205,7 +206,7 @@ pub(super) fn event_contract(
             },
         },
         ingress: IngressRules {
-            auth: values.items(written, "spec.ingress.auth"),
+            auth,
             ack_after: values.get("spec.ingress.ackAfter"),
             quotas,
             idempotency: Idempotency {
@@ -263,17 +264,45 @@ fn rules(
     rules
 }
 
+fn auth(written: &Written, values: &Values<'_>, wrong: &mut Vec<Wrong>) -> Vec<Auth> {
+    const KEY: &str = "spec.ingress.auth";
+    let mut ways = Vec::new();
+    for label in written.labels(KEY) {
+        let item = item_key(KEY, label);
+        match values.get::<String>(&item).parse() {
+            Ok(way) => ways.push(way),
+            // Certificates of callers are seen, and are nobody's proof yet.
+            Err(_) => wrong.push((
+                item,
+                Problem::new("`mtls` is not supported yet".to_owned(), None),
+            )),
+        }
+    }
+    ways
+}
+
 fn quotas(written: &Written, values: &Values<'_>, wrong: &mut Vec<Wrong>) -> Vec<Quota> {
     const KEY: &str = "spec.ingress.quotas";
     let mut quotas: Vec<Quota> = Vec::new();
     for label in written.labels(KEY) {
         let item = item_key(KEY, label);
+        let limit: Limit = values.get(&format!("{item}.limit"));
+        let burst_key = format!("{item}.burst");
         let quota = Quota {
             name: values.get(&format!("{item}.name")),
             per: values.get(&format!("{item}.per")),
-            limit: values.get(&format!("{item}.limit")),
-            burst: values.maybe(&format!("{item}.burst")),
+            limit,
+            every: values.get(&format!("{item}.every")),
+            burst: values.maybe(&burst_key).unwrap_or(limit),
         };
+        if !quota.burst.is_like(limit) {
+            let message = format!(
+                "quota `{}` counts something else at once than over time",
+                quota.name
+            );
+            let hint = "write both as numbers of events, or both as sizes".to_owned();
+            wrong.push((burst_key, Problem::new(message, Some(hint))));
+        }
         let name = &quota.name;
         if quotas.iter().any(|earlier| earlier.name == *name) {
             let message = format!("there is a quota `{name}` already in this contract");

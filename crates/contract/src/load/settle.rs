@@ -8,7 +8,8 @@ use super::diagnostic::Diagnostics;
 use super::yaml::{Node, Place, Value};
 use crate::explain::{Explained, Origin};
 use crate::format::{Form, Key, Presence, Word};
-use crate::model::{Audience, Class};
+use crate::model::{Audience, Class, MAX_AMOUNT};
+use crate::units::ByteSize;
 
 /// The values that a document writes, by key from the root, in the text form of the format. An item
 /// of a list is `key[0]`, one that the writer named `key[name]`.
@@ -257,6 +258,7 @@ impl Reading<'_> {
             }),
             Form::Word(words) => self.word(words, node, path),
             Form::Words(words) => self.words(words, node, path),
+            Form::Amount => self.amount(node, path),
             Form::Count { min, max } => self.count(*min, *max, node, path),
             Form::Flag => self.flag(node, path),
         };
@@ -427,6 +429,23 @@ impl Reading<'_> {
             return Some(text.clone());
         }
         let message = format!("`{path}` is not a whole number from {min} to {max}");
+        self.error(node.place, message, None);
+        None
+    }
+
+    fn amount(&mut self, node: &Node, path: &str) -> Option<String> {
+        let fits = match &node.value {
+            Value::Number(text) => text
+                .parse()
+                .is_ok_and(|number: u64| (1..=MAX_AMOUNT).contains(&number)),
+            Value::Text(text) => text.parse::<ByteSize>().is_ok(),
+            _ => false,
+        };
+        if let (true, Value::Number(text) | Value::Text(text)) = (fits, &node.value) {
+            return Some(text.clone());
+        }
+        let message =
+            format!("`{path}` is neither a number such as `200` nor a size such as `5MiB`");
         self.error(node.place, message, None);
         None
     }

@@ -67,14 +67,11 @@ struct Rules {
 impl Rules {
     fn of(quota: &Quota) -> Self {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let amount = whole(quota.limit.amount());
-        let period_ms = whole(quota.limit.period_s()).saturating_mul(1_000);
-        let burst = amount.saturating_mul(whole(quota.burst_ms()));
+        let period_ms = whole(quota.every.as_ms());
         Self {
-            amount,
+            amount: whole(quota.limit.amount()),
             period_ms,
-            // One event fits, however short the burst.
-            full: burst.max(period_ms),
+            full: whole(quota.burst.amount()).saturating_mul(period_ms),
         }
     }
 
@@ -251,7 +248,7 @@ fn policy(quota: &Quota) -> String {
     format!(
         "\"{name}\";q={};w={}{unit}",
         limit.amount(),
-        limit.period_s()
+        quota.every.as_ms().div_ceil(1_000)
     )
 }
 
@@ -261,12 +258,15 @@ mod tests {
 
     use super::*;
 
+    /// A quota of so much every second, minute or hour.
     fn quota(name: &str, per: QuotaPer, limit: &str, burst: Option<&str>) -> Quota {
+        let (limit, every) = limit.split_once('/').unwrap();
         Quota {
             name: name.to_owned(),
             per,
             limit: limit.parse().unwrap(),
-            burst: burst.map(|burst| burst.parse().unwrap()),
+            every: format!("1{every}").parse().unwrap(),
+            burst: burst.unwrap_or(limit).parse().unwrap(),
         }
     }
 
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn the_headers_are_those_of_the_draft() {
         let quotas = lane(vec![
-            quota("rate", QuotaPer::Tenant, "200/s", Some("2s")),
+            quota("rate", QuotaPer::Tenant, "200/s", Some("400")),
             quota("size", QuotaPer::Tenant, "1MiB/m", None),
         ]);
         let told = take(&quotas, &caller("a", "b"), 1024, 0).unwrap();
@@ -355,7 +355,7 @@ mod tests {
         let contract = |limit: &str| {
             let text = format!(
                 "apiVersion: contract/v1\nkind: EventContract\nmetadata: {{name: a}}\nspec:\n  class: fact\n  \
-                 schema: {{file: a.json}}\n  key: {{from: $.a}}\n  ingress: {{quotas: [{{name: q, per: contract, limit: {limit}}}]}}\n"
+                 schema: {{file: a.json}}\n  key: {{from: $.a}}\n  ingress: {{quotas: [{{name: q, per: contract, limit: {limit}, every: 1h}}]}}\n"
             );
             let files = [("a.yaml".to_owned(), text)];
             let contracts = tidegate_contract::load::sources(&files, &|_| Some("{}".to_owned()));
@@ -363,9 +363,9 @@ mod tests {
         };
         let all = Quotas::default();
         let caller = caller("a", "b");
-        assert!(passes(&all.of(&contract("1/h")), &caller, 1, 0));
-        assert!(!passes(&all.of(&contract("1/h")), &caller, 1, 0));
-        assert!(!passes(&all.of(&contract("2/h")), &caller, 1, 0));
+        assert!(passes(&all.of(&contract("1")), &caller, 1, 0));
+        assert!(!passes(&all.of(&contract("1")), &caller, 1, 0));
+        assert!(!passes(&all.of(&contract("2")), &caller, 1, 0));
     }
 
     proptest! {
@@ -376,7 +376,7 @@ mod tests {
             burst_s in 2_u64..5,
             gaps in prop::collection::vec(0_i64..400, 1..300),
         ) {
-            let burst = format!("{burst_s}s");
+            let burst = (amount * burst_s).to_string();
             let quotas = lane(vec![quota("q", QuotaPer::Contract, &format!("{amount}/s"), Some(&burst))]);
             let caller = caller("a", "b");
             // The bucket is full until the first event comes.

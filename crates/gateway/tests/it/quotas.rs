@@ -45,7 +45,7 @@ fn seconds(answer: &Answer) -> u64 {
 
 #[tokio::test]
 async fn beyond_a_quota_nothing_is_stored_and_the_caller_is_told_when_to_come_back() {
-    let gateway = limited("[{name: rate, per: tenant, limit: 3/m}]").await;
+    let gateway = limited("[{name: rate, per: tenant, limit: 3, every: 1m}]").await;
     for left in [2, 1, 0] {
         let taken = gateway
             .plain("orders", Some(&format!("k-{left}")), ORDER)
@@ -80,7 +80,7 @@ async fn beyond_a_quota_nothing_is_stored_and_the_caller_is_told_when_to_come_ba
 
 #[tokio::test]
 async fn the_retry_of_an_accepted_event_gets_its_receipt_when_the_quota_is_exhausted() {
-    let gateway = limited("[{name: rate, per: contract, limit: 2/h}]").await;
+    let gateway = limited("[{name: rate, per: contract, limit: 2, every: 1h}]").await;
     let first = gateway.order("e-1", ORDER).await;
     first.accepted(false);
     gateway.order("e-2", ORDER).await.accepted(false);
@@ -96,7 +96,7 @@ async fn the_retry_of_an_accepted_event_gets_its_receipt_when_the_quota_is_exhau
 
 #[tokio::test]
 async fn each_event_of_a_batch_is_counted_and_answered_by_itself() {
-    let gateway = limited("[{name: rate, per: contract, limit: 2/h}]").await;
+    let gateway = limited("[{name: rate, per: contract, limit: 2, every: 1h}]").await;
     let event = |id: u32| {
         json!({ "specversion": "1.0", "id": id.to_string(), "source": "/shop", "type": "com.example.order",
             "datacontenttype": "application/json", "data": { "total": 1, "customer": "c" } })
@@ -115,7 +115,7 @@ async fn each_event_of_a_batch_is_counted_and_answered_by_itself() {
 
 #[tokio::test]
 async fn bytes_are_counted_as_the_caller_sent_them() {
-    let gateway = limited("[{name: size, per: key, limit: 100B/h}]").await;
+    let gateway = limited("[{name: size, per: key, limit: 100B, every: 1h}]").await;
     let body = |bytes: usize| {
         let frame = r#"{"total": 1, "customer": ""}"#.len();
         format!(

@@ -87,6 +87,7 @@ pub(crate) struct Claims {
     /// Where this replica's peers reach it; empty until it listens.
     address: RwLock<String>,
     peers: peer::Peers,
+    membership: tenure::Membership,
 }
 
 /// The name under which the owner of a partition says where it is.
@@ -107,7 +108,7 @@ impl Claims {
         let peer = cluster.options.peer.clone();
         bulletin::ensure(&topics, TOPIC, PARTITIONS, topic_config()).await?;
         let partitions = topics.known(TOPIC).await?.partitions;
-        let current = tenure::join(&cluster)?;
+        let (current, membership) = tenure::join(&cluster)?;
         let shards = Arc::new(Shards::new(
             Arc::clone(&cluster),
             Arc::clone(&marks),
@@ -140,10 +141,16 @@ impl Claims {
             topics,
             kept: tokio::sync::Mutex::default(),
             address: RwLock::default(),
+            membership,
         });
         *claims.address.write() = peer::listen(Arc::downgrade(&claims), peer).await?;
         tokio::spawn(serve_tenures(Arc::downgrade(&claims), current));
         Ok(claims)
+    }
+
+    /// Leaves what this replica owns to the others; returns when the cluster was told.
+    pub(crate) fn leave(&self) {
+        self.membership.leave();
     }
 
     /// Stores an event once, or asks whether a claim is held, wherever it is kept.

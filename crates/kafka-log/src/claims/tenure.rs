@@ -6,8 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -40,7 +43,7 @@ pub(crate) type Current = watch::Receiver<Option<Arc<Tenure>>>;
 struct Member {
     context: Context,
     tenure: watch::Sender<Option<Arc<Tenure>>>,
-    numbers: std::sync::atomic::AtomicU64,
+    numbers: AtomicU64,
 }
 
 impl ClientContext for Member {
@@ -79,10 +82,7 @@ impl ConsumerContext for Member {
         }
         let elements = assigned.elements();
         let partitions: BTreeSet<i32> = elements.iter().map(|at| at.partition()).collect();
-        let number = self
-            .numbers
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-            + 1;
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let tenure = consumer.group_metadata().map(|metadata| {
             tracing::info!(tenure = number, partitions = ?partitions, "claims are owned");
             Arc::new(Tenure {
@@ -95,8 +95,25 @@ impl ConsumerContext for Member {
     }
 }
 
-/// Joins the group and stays a member until nobody listens any more.
-pub(crate) fn join(cluster: &Cluster) -> Result<Current, LogError> {
+/// Being a member of the group, until it is told to leave or nobody listens any more.
+pub(crate) struct Membership {
+    leaves: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Membership {
+    /// Leaves the group, so that others own the claims at once; returns when the cluster was told.
+    pub(crate) fn leave(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
+        let thread = self.thread.lock().take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the member of the group of claims failed");
+        }
+    }
+}
+
+/// Joins the group.
+pub(crate) fn join(cluster: &Cluster) -> Result<(Current, Membership), LogError> {
     let (tenure, current) = watch::channel(None);
     let mut config = cluster.options.reader();
     config
@@ -108,21 +125,25 @@ pub(crate) fn join(cluster: &Cluster) -> Result<Current, LogError> {
     let member = Member {
         context: cluster.context.clone(),
         tenure: tenure.clone(),
-        numbers: std::sync::atomic::AtomicU64::new(0),
+        numbers: AtomicU64::new(0),
     };
     let made = |error: KafkaError| LogError::Invalid(format!("a kafka client: {error}"));
     let consumer = BaseConsumer::from_config_and_context(&config, member).map_err(made)?;
     consumer.subscribe(&[TOPIC]).map_err(made)?;
+    let leaves = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&leaves);
     let thread = std::thread::Builder::new().name("kafka-claims".to_owned());
     let spawned = thread.spawn(move || {
-        while !tenure.is_closed() {
+        while !tenure.is_closed() && !told.load(Ordering::Relaxed) {
             if let Some(Err(error)) = consumer.poll(POLL) {
                 tracing::warn!(error = %error, "the group of claims had an error");
             }
         }
         // Left on purpose, so that others need not wait for the session to end.
+        tenure.send_replace(None);
         consumer.unsubscribe();
     });
-    spawned.map_err(|error| LogError::not_stored(error.to_string()))?;
-    Ok(current)
+    let thread = spawned.map_err(|error| LogError::not_stored(error.to_string()))?;
+    let thread = Mutex::new(Some(thread));
+    Ok((current, Membership { leaves, thread }))
 }

@@ -82,12 +82,15 @@ impl Demo {
             .map_err(|found| Failure::of_findings(Exit::Failed, found))?;
         let contracts = crate::wire::contracts(&config)?.unwrap_or_default();
         let running = Running::start(&config).await?;
+        let kafka = running
+            .kafka()
+            .context("the demo's log has no Kafka port")?;
         ui.note(&format!(
             "tidegate {}  {}\n  events in  http://{}   kafka  {}   data  {}\n",
             env!("CARGO_PKG_VERSION"),
             input.expected.title,
             running.http,
-            running.kafka,
+            kafka,
             root.display()
         ));
         let account = tokio::select! {
@@ -159,8 +162,12 @@ async fn read_back(
     reader: Reader,
 ) -> anyhow::Result<Vec<Found>> {
     let steps = ui.progress("reading topics back", contracts.len());
-    let topics = contracts.iter().map(|contract| async {
-        let found = reader.read(running.kafka, &contract.topic.name).await;
+    let kafka = running
+        .kafka()
+        .context("the demo's log has no Kafka port")?;
+    let (steps, reader) = (&steps, &reader);
+    let topics = contracts.iter().map(async |contract| {
+        let found = reader.read(kafka, &contract.topic.name).await;
         steps.advance();
         found
     });

@@ -616,7 +616,7 @@ static INGRESS: &[Key] = &[
             &text(
                 &AUTH,
                 120,
-                "`api-key`, `oauth2`, `oauth2:` and a scope, or `signature`",
+                "`api-key`, `oauth2`, `oauth2:` and a scope, `mtls` or `signature`",
             ),
             10,
         ),
@@ -658,18 +658,21 @@ static QUOTA: &[Key] = &[
     ),
     required(
         "limit",
-        text(
-            &LIMIT,
-            16,
-            "events as in `200/s` or `5000/m`, or bytes of data as in `5MiB/s`",
-        ),
+        Form::Amount,
         "how many events, or how much data, may be sent",
+    ),
+    default(
+        "every",
+        A_DURATION,
+        same("1s"),
+        "in which time",
+        "a limit is most often thought of in seconds",
     ),
     optional(
         "burst",
-        A_DURATION,
-        "as much as comes in so long may come at once",
-        "as much as comes in the limit's own unit of time",
+        Form::Amount,
+        "how much may come at once after a pause",
+        "as much as the limit",
     ),
 ];
 

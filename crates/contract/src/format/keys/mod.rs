@@ -10,7 +10,7 @@ pub(crate) use self::event_contract::EVENT_CONTRACT;
 
 use super::{ByKind, Form, Key, Pattern, Presence, Word};
 use crate::date::DATE_PATTERN;
-use crate::model::{AUTH_PATTERN, LIMIT_PATTERN};
+use crate::model::AUTH_PATTERN;
 use crate::path::PATH_PATTERN;
 use crate::units::{BYTE_RATE_PATTERN, DURATION_PATTERN, RATE_PATTERN, SIZE_PATTERN};
 
@@ -50,7 +50,6 @@ static VERSION_RANGE: Pattern = Pattern::new(
 static HEADER: Pattern = Pattern::new("^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$");
 /// A kind of proof; a token's scope is OAuth 2.0's `scope-token` (RFC 6749 §3.3).
 static AUTH: Pattern = Pattern::new(AUTH_PATTERN);
-static LIMIT: Pattern = Pattern::new(LIMIT_PATTERN);
 /// A consumer group's id: Kafka itself takes any text.
 static GROUP: Pattern = Pattern::new("^[!-~]+$");
 static PAGER: Pattern = Pattern::new(r"^(webhook:https://|mailto:)[!-~]+$");
