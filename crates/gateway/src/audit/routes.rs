@@ -21,6 +21,7 @@ use super::store::{PARTITION, TOPIC, text_of};
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
 use crate::clock::rfc3339;
+use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
 
@@ -183,6 +184,8 @@ fn read(text: &str) -> Option<(Entry, bool)> {
     }
 }
 
+problems!(NotKept: NotFound);
+
 /// Lists what was changed, newest first.
 #[utoipa::path(
     get,
@@ -221,7 +224,10 @@ struct ChainQuery {
     path = "/v1/audit/chain",
     tag = "audit",
     params(ChainQuery),
-    responses((status = 200, description = "Records as texts, and where to read on.", body = serde_json::Value))
+    responses(
+        (status = 200, description = "Records as texts, and where to read on.", body = serde_json::Value),
+        NotKept,
+    )
 )]
 async fn get_chain(
     State(gateway): State<Arc<Gateway>>,
