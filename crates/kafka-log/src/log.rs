@@ -14,7 +14,7 @@ use tidegate_event_log::{
 use tokio::time::Instant;
 
 use crate::bulletin::{self, Bulletin};
-use crate::check::{check_commit, is_internal};
+use crate::check::{check_commit, check_name, is_internal};
 use crate::claims::{Asked, Claims};
 use crate::cluster::{Cluster, blocking};
 use crate::error;
@@ -395,10 +395,14 @@ impl Log for KafkaLog {
 
     async fn create_topic(&self, spec: TopicSpec) -> Result<Topic, LogError> {
         let parts = &self.parts;
+        check_name(&spec.name)?;
+        if !parts.topics.look().await?.topics.contains_key(&spec.name) {
+            // Before anything can be stored in it: an event's claim names the topic by this id.
+            let id = uuid::Uuid::new_v4().to_string();
+            let entry = bulletin::topic_entry(&spec.name);
+            parts.tell(&entry, Some(&id)).await?;
+        }
         let known = parts.topics.create(&spec).await?;
-        let id = uuid::Uuid::new_v4().to_string();
-        let entry = bulletin::topic_entry(&spec.name);
-        parts.tell(&entry, Some(&id)).await?;
         Ok(parts.named(&spec.name, &known))
     }
 

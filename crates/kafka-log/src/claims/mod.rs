@@ -3,11 +3,12 @@
 //!
 //! Claims are kept in the partitions of an internal topic. A consumer group gives each partition to one replica, its
 //! owner: `tenure` says which are ours, `shard` and `table` know what is claimed, `writer` stores events and claims in
-//! one transaction, `record` is the format. `peer` asks the owner, wherever it is.
+//! one transaction, `record` is the format, `standing` looks whether the record of a claim is still there. `peer` asks the owner, wherever it is.
 
 mod peer;
 mod record;
 mod shard;
+mod standing;
 mod table;
 mod tenure;
 mod wire;
@@ -111,6 +112,7 @@ impl Claims {
         let (current, membership) = tenure::join(&cluster)?;
         let shards = Arc::new(Shards::new(
             Arc::clone(&cluster),
+            Arc::clone(&topics),
             Arc::clone(&marks),
             Arc::clone(&readers),
             Arc::clone(&bulletin),
@@ -222,6 +224,9 @@ impl Claims {
             let tenure = self.shards.tenure();
             if !tenure.is_some_and(|tenure| self.shards.serves(partition, &tenure)) {
                 return Told::NotMine;
+            }
+            if let Err(error) = self.shards.settle(&[(partition, key)]).await.remove(0) {
+                return Told::Refused(error);
             }
             let now_ms = (self.cluster.now_ms)();
             return match self.shards.get(partition, key, &asked.claim, now_ms) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use parking_lot::Mutex;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::Consumer;
@@ -20,19 +21,21 @@ use crate::cluster::{Client, Cluster, blocking};
 use crate::error;
 use crate::marks::Marks;
 use crate::reading::Readers;
+use crate::topics::Topics;
 
 const READ_BYTES: usize = 4 * 1024 * 1024;
 /// Between two looks whether an open transaction has ended, or whether a cluster that failed is back.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Shards {
-    cluster: Arc<Cluster>,
-    marks: Arc<Marks>,
-    readers: Arc<Readers>,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) topics: Arc<Topics>,
+    pub(super) marks: Arc<Marks>,
+    pub(super) readers: Arc<Readers>,
     bulletin: Arc<Bulletin>,
     current: Current,
     /// Sees the end of what is written, committed or not.
-    written: Client,
+    pub(super) written: Arc<Client>,
     shards: Vec<Shard>,
 }
 
@@ -64,6 +67,7 @@ impl Shard {
 impl Shards {
     pub(crate) fn new(
         cluster: Arc<Cluster>,
+        topics: Arc<Topics>,
         marks: Arc<Marks>,
         readers: Arc<Readers>,
         bulletin: Arc<Bulletin>,
@@ -80,11 +84,12 @@ impl Shards {
         };
         Ok(Self {
             cluster,
+            topics,
             marks,
             readers,
             bulletin,
             current,
-            written,
+            written: Arc::new(written),
             shards: (0..partitions).map(shard).collect(),
         })
     }
@@ -117,7 +122,8 @@ impl Shards {
         self.shard(partition).state.lock().table.log_time_ms()
     }
 
-    /// Returns what a claim holds, or that there is no room for another; `None` is leave to claim.
+    /// Returns what a claim holds, or that there is no room for another; `None` is leave to claim. It believes in the
+    /// ids of topics: `settle` first.
     pub(crate) fn get(
         &self,
         partition: i32,
@@ -127,20 +133,43 @@ impl Shards {
     ) -> Option<Result<Appended, LogError>> {
         let mut state = self.shard(partition).state.lock();
         state.table.advance_to(now_ms);
-        let found = state
-            .table
-            .get(key, claim.fingerprint, |held| self.exists(held));
-        if found.is_none() && state.table.is_full() {
-            let full = LogError::not_stored("the log remembers as many claims as it may");
-            return Some(Err(full));
+        if let Some(held) = state.table.get(key) {
+            return Some(Ok(held.told(claim.fingerprint)));
         }
-        found.map(Ok)
+        let full = || LogError::not_stored("the log remembers as many claims as it may");
+        state.table.is_full().then(|| Err(full()))
     }
 
-    /// A claim ends with its topic.
-    fn exists(&self, held: &Held) -> bool {
-        let told = self.bulletin.get(&topic_entry(&held.topic));
-        held.topic_id == self.cluster.topic_id(&held.topic, told.as_deref())
+    fn held(&self, partition: i32, key: Key) -> Option<Held> {
+        self.shard(partition).state.lock().table.get(key).cloned()
+    }
+
+    /// Sees that each of these claims is held only if its topic is still there, which ends its claims.
+    pub(crate) async fn settle(&self, claims: &[(i32, Key)]) -> Vec<Result<(), LogError>> {
+        let held = claims
+            .iter()
+            .map(|(partition, key)| Some((*partition, *key, self.held(*partition, *key)?)));
+        let held: Vec<_> = held.collect();
+        let mut fresh = Ok(());
+        if held.iter().any(Option::is_some) {
+            // Another replica may have made a topic anew since.
+            fresh = self.bulletin.read_on(&self.marks, &self.readers).await;
+        }
+        let settled = held.into_iter().map(|held| async {
+            let Some((partition, key, held)) = held else {
+                return Ok(());
+            };
+            fresh.clone()?;
+            let told = self.bulletin.get(&topic_entry(&held.topic));
+            let topic_id = self.cluster.topic_id(&held.topic, told.as_deref());
+            if held.topic_id != topic_id {
+                let topic_id = self.is_there(&held).await?.then_some(topic_id);
+                let mut state = self.shard(partition).state.lock();
+                state.table.rename(key, &held, topic_id);
+            }
+            Ok(())
+        });
+        join_all(settled).await
     }
 
     pub(crate) fn insert(&self, partition: i32, key: Key, held: Held) {
@@ -149,11 +178,13 @@ impl Shards {
 
     /// Stops serving partitions until they were read again.
     pub(crate) fn doubt(self: &Arc<Self>, partitions: BTreeSet<i32>, tenure: &Tenure) {
-        for partition in &partitions {
-            self.shard(*partition).state.lock().served_in = 0;
-        }
         for partition in partitions {
-            tokio::spawn(Arc::clone(self).load(partition, tenure.number));
+            let mut state = self.shard(partition).state.lock();
+            // What is served in a later tenure was read after this one, and knows.
+            if state.served_in == tenure.number {
+                state.served_in = 0;
+                tokio::spawn(Arc::clone(self).load(partition, tenure.number));
+            }
         }
     }
 

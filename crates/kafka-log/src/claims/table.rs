@@ -55,15 +55,20 @@ impl Table {
         self.held.len() >= CLAIMS
     }
 
-    /// Returns what a claim holds; `exists` says whether a topic with that id is still there.
-    pub(crate) fn get(
-        &self,
-        key: Key,
-        fingerprint: Fingerprint,
-        exists: impl FnOnce(&Held) -> bool,
-    ) -> Option<Appended> {
+    /// Returns what a claim holds, if its window is not over.
+    pub(crate) fn get(&self, key: Key) -> Option<&Held> {
         let held = self.held.get(&key)?;
-        (held.ends_ms > self.log_time_ms && exists(held)).then(|| held.told(fingerprint))
+        (held.ends_ms > self.log_time_ms).then_some(held)
+    }
+
+    /// Has a claim name its topic by another id; without one the claim is over. One made since is left alone.
+    pub(crate) fn rename(&mut self, key: Key, before: &Held, topic_id: Option<[u8; 16]>) {
+        let found = self.held.get_mut(&key).filter(|held| *held == before);
+        match (found, topic_id) {
+            (Some(held), Some(topic_id)) => held.topic_id = topic_id,
+            (Some(_), None) => drop(self.held.remove(&key)),
+            (None, _) => {}
+        }
     }
 }
 
@@ -109,8 +114,7 @@ mod tests {
         table.insert(key, held(100, 1));
         for (now_ms, is_held) in [(0, true), (99, true), (50, true), (100, false)] {
             table.advance_to(now_ms);
-            let found = table.get(key, Fingerprint([1; 16]), |_| true);
-            assert_eq!(found.is_some(), is_held, "at {now_ms}");
+            assert_eq!(table.get(key).is_some(), is_held, "at {now_ms}");
         }
         assert!(table.held.is_empty() && table.ends.is_empty(), "forgotten");
     }
@@ -122,9 +126,29 @@ mod tests {
         table.insert(key, held(100, 1));
         table.insert(key, held(200, 2));
         table.advance_to(150);
-        let found = table.get(key, Fingerprint([2; 16]), |_| true).unwrap();
+        let found = table.get(key).unwrap();
         assert_eq!(found.place.offset, 2);
-        assert_eq!(found.disposition, Disposition::Mismatched);
-        assert_eq!(table.get(key, Fingerprint([2; 16]), |_| false), None);
+        let told = |number| found.told(Fingerprint([number; 16])).disposition;
+        assert_eq!(told(1), Disposition::Repeated);
+        assert_eq!(told(2), Disposition::Mismatched);
+    }
+
+    #[test]
+    fn a_claim_follows_the_id_of_its_topic_or_ends_with_it() {
+        let mut table = Table::default();
+        let key = Key([7; 16]);
+        let (first, second) = (held(100, 1), held(100, 2));
+        table.insert(key, first.clone());
+        table.rename(key, &second, None);
+        assert_eq!(table.get(key), Some(&first), "another claim was meant");
+        table.rename(key, &first, Some([9; 16]));
+        let renamed = table.get(key).unwrap().clone();
+        assert_eq!(renamed.topic_id, [9; 16]);
+        table.rename(key, &renamed, None);
+        assert!(table.get(key).is_none());
+        table.rename(key, &renamed, Some([9; 16]));
+        assert!(table.get(key).is_none(), "what is over stays over");
+        table.advance_to(100);
+        assert!(table.ends.is_empty());
     }
 }

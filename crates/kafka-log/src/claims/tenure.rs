@@ -3,6 +3,9 @@
 //! The group rebalances eagerly: every generation begins with everything taken away and ends with an assignment, so the
 //! group's metadata, taken at the assignment, belongs to just these partitions. A transaction that shows the metadata of
 //! an earlier generation is refused by the group's coordinator.
+//!
+//! Metadata of a member that was put out of the group names no generation, and the coordinator refuses it to nobody. So
+//! it is taken before the client takes the assignment over, and counts only if that is not lost by then.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,6 +47,8 @@ struct Member {
     context: Context,
     tenure: watch::Sender<Option<Arc<Tenure>>>,
     numbers: AtomicU64,
+    /// Of the assignment that is being taken over.
+    metadata: Mutex<Option<ConsumerGroupMetadata>>,
 }
 
 impl ClientContext for Member {
@@ -66,10 +71,14 @@ impl ClientContext for Member {
 }
 
 impl ConsumerContext for Member {
-    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if !matches!(rebalance, Rebalance::Assign(_)) {
             self.tenure.send_replace(None);
+            return;
         }
+        // In this order: what is not lost afterwards was not lost when the metadata was taken.
+        let metadata = consumer.group_metadata();
+        *self.metadata.lock() = metadata.filter(|_| !consumer.assignment_lost());
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
@@ -83,7 +92,7 @@ impl ConsumerContext for Member {
         let elements = assigned.elements();
         let partitions: BTreeSet<i32> = elements.iter().map(|at| at.partition()).collect();
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        let tenure = consumer.group_metadata().map(|metadata| {
+        let tenure = self.metadata.lock().take().map(|metadata| {
             tracing::info!(tenure = number, partitions = ?partitions, "claims are owned");
             Arc::new(Tenure {
                 number,
@@ -126,6 +135,7 @@ pub(crate) fn join(cluster: &Cluster) -> Result<(Current, Membership), LogError>
         context: cluster.context.clone(),
         tenure: tenure.clone(),
         numbers: AtomicU64::new(0),
+        metadata: Mutex::default(),
     };
     let made = |error: KafkaError| LogError::Invalid(format!("a kafka client: {error}"));
     let consumer = BaseConsumer::from_config_and_context(&config, member).map_err(made)?;

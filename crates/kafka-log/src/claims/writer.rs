@@ -88,6 +88,7 @@ impl Writer {
     /// Answers jobs and returns those that have to wait for the next round.
     async fn round(&mut self, jobs: Vec<Job>) -> Vec<Job> {
         let tenure = self.shards.tenure();
+        let jobs = self.settled(jobs).await;
         let (mut batch, mut later, mut leaders) = (Vec::<Job>::new(), Vec::new(), HashMap::new());
         let mut followers = Vec::new();
         let mut room = Room::default();
@@ -138,6 +139,19 @@ impl Writer {
             }
         }
         later
+    }
+
+    /// Has the claims that jobs repeat settled; those of which it cannot be known whether they stand are refused.
+    async fn settled(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let claims: Vec<_> = jobs.iter().map(|job| (job.partition, job.key)).collect();
+        let mut certain = Vec::with_capacity(jobs.len());
+        for (job, settled) in jobs.into_iter().zip(self.shards.settle(&claims).await) {
+            match settled {
+                Ok(()) => certain.push(job),
+                Err(error) => job.answer(Err(LogError::not_stored(error.to_string()))),
+            }
+        }
+        certain
     }
 
     /// Answers the jobs of a transaction that was not committed, or perhaps was, and returns those to try again.

@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tidegate_event_log::{
     Append, Appended, Claim, Disposition, Fingerprint, Log, LogError, Place, Record, TopicConfig,
@@ -60,7 +63,7 @@ async fn store(replica: impl Fn() -> Arc<KafkaLog>, topic: &str, name: &str) -> 
         match answer {
             Ok(appended) => return appended,
             Err(LogError::Unavailable { .. }) if began.elapsed() < PATIENCE => {}
-            Err(error) => panic!("{name}: {error}"),
+            Err(error) => panic!("{name}: {error} after {:?}", began.elapsed()),
         }
     }
 }
@@ -179,6 +182,46 @@ async fn an_event_sent_to_replicas_that_come_and_go_is_stored_once() {
     assert_eq!(answered.lock().len(), NAMES * SENDERS / 2);
     assert!(*stored.lock() <= NAMES * SENDERS / 2, "told to one caller");
     check(kafka, "t", &answered.lock());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_stands_though_the_id_of_its_topic_was_told_late() {
+    let (kafka, _turn) = kafka().await;
+    wipe(&kafka.bootstrap).await;
+    let log = open(kafka).await;
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &kafka.bootstrap);
+    // Made by another than a log, so that nobody was told of an id when the event is stored.
+    let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
+    let new = NewTopic::new("t", PARTITIONS, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let created = admin.create_topics([&new], &options).await;
+    created.unwrap().remove(0).unwrap();
+    while !log.topics().await.unwrap().iter().any(|it| it.name == "t") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let first = store(|| Arc::clone(&log), "t", "name").await;
+    let producer: FutureProducer = config.create().unwrap();
+    let told = FutureRecord::to("_tidegate.cluster")
+        .key("topic/t")
+        .payload("late");
+    producer.send(told, PATIENCE).await.unwrap();
+    let second = open(kafka).await;
+    for asked in [&log, &second, &log] {
+        let again = store(|| Arc::clone(asked), "t", "name").await;
+        assert_eq!(
+            (again.place, again.disposition),
+            (first.place, Disposition::Repeated)
+        );
+        let claim = append("t", "name").claim.unwrap();
+        let found = asked.lookup(&claim).await.unwrap().unwrap();
+        assert_eq!(found.place, first.place);
+    }
+    check(
+        kafka,
+        "t",
+        &Places::from([("name".to_owned(), first.place)]),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
