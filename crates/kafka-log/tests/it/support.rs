@@ -16,28 +16,11 @@ use tokio::sync::{Mutex, MutexGuard};
 
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// Starts a cluster, says where it is, and stops it when nobody holds the other end of its input.
-const SCRIPT: &str = r#"
-set -euo pipefail
-dir=$(mktemp -d)
-trap '"$0" stop --dir "$dir" >&2; rm -rf "$dir"' EXIT
-trap '' INT TERM
-"$0" start --dir "$dir" --port "$1" \
-  --set "listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$(($1 + 1)),DETOUR://127.0.0.1:$(($1 + 2))" \
-  --set "advertised.listeners=PLAINTEXT://127.0.0.1:$1,DETOUR://127.0.0.1:$(($1 + 3))" \
-  --set listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,DETOUR:PLAINTEXT \
-  --set inter.broker.listener.name=PLAINTEXT \
-  --set log.message.timestamp.after.max.ms=9223372036854775807 \
-  --set group.min.session.timeout.ms=1000
-exec >&-
-cat >/dev/null
-"#;
-
 pub(crate) struct Kafka {
     pub(crate) bootstrap: String,
     /// The port of a second listener, which sends its clients to the port above it: a proxy's.
     pub(crate) detour: u16,
-    _script: Child,
+    _holder: Child,
     _held: ChildStdin,
 }
 
@@ -47,26 +30,43 @@ pub(crate) async fn kafka() -> (&'static Kafka, MutexGuard<'static, ()>) {
     static KAFKA: OnceLock<Kafka> = OnceLock::new();
     let turn = TURN.lock().await;
     let kafka = KAFKA.get_or_init(|| {
-        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/kafka");
         let port = free_ports();
-        let mut script = Command::new("bash")
-            .args(["-c", SCRIPT])
-            .arg(tool)
-            .arg(port.to_string())
+        let detour = port + 2;
+        let settings = [
+            format!(
+                "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{},DETOUR://127.0.0.1:{detour}",
+                port + 1
+            ),
+            format!(
+                "advertised.listeners=PLAINTEXT://127.0.0.1:{port},DETOUR://127.0.0.1:{}",
+                detour + 1
+            ),
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,DETOUR:PLAINTEXT".to_owned(),
+            "inter.broker.listener.name=PLAINTEXT".to_owned(),
+            "log.message.timestamp.after.max.ms=9223372036854775807".to_owned(),
+            "group.min.session.timeout.ms=1000".to_owned(),
+        ];
+        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/kafka");
+        let mut hold = Command::new(tool);
+        hold.args(["hold", "--port", &port.to_string()]);
+        for setting in &settings {
+            hold.args(["--set", setting]);
+        }
+        let mut holder = hold
             .env("KAFKA_HEAP_OPTS", "-Xms256m -Xmx512m")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let held = script.stdin.take().unwrap();
+        let held = holder.stdin.take().unwrap();
         let mut line = String::new();
-        let mut output = BufReader::new(script.stdout.take().unwrap());
+        let mut output = BufReader::new(holder.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "no kafka: run `tools/kafka install`");
         Kafka {
             bootstrap: line.trim().to_owned(),
-            detour: port + 2,
-            _script: script,
+            detour,
+            _holder: holder,
             _held: held,
         }
     });
