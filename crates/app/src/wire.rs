@@ -24,7 +24,7 @@ use tidegate_gateway::{
     ContractSource, Gateway, Listening, Log, Parts, RandomIds, Secret, Source, SystemClock,
     serve_http, serve_ops, serve_registry,
 };
-use tidegate_kafka_log::{KafkaLog, KafkaOptions, PeerOptions};
+use tidegate_kafka_log::{KafkaLog, KafkaOptions, News, PeerOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -72,6 +72,23 @@ impl TopicRules for ContractRules {
             value: record.value,
             headers: record.headers,
         })
+    }
+}
+
+/// The quotas of the gateway, as replicas tell each other of them.
+struct QuotaNews(Arc<Gateway>);
+
+impl News for QuotaNews {
+    fn tell(&self, peer: &str) -> Option<Vec<u8>> {
+        self.0.tell_of_quotas(peer)
+    }
+
+    fn answer(&self, peer: &str) -> Vec<u8> {
+        self.0.answer_of_quotas(peer)
+    }
+
+    fn hear(&self, peer: &str, told: &[u8]) {
+        self.0.hear_of_quotas(peer, told);
     }
 }
 
@@ -193,8 +210,14 @@ impl Running {
                 ids: Arc::new(RandomIds),
             });
             let gateway = gateway.await?;
-            let Backend::Embedded(broker) = &backend else {
-                return anyhow::Ok((gateway, None));
+            let broker = match &backend {
+                Backend::Embedded(broker) => broker,
+                Backend::Kafka(log) => {
+                    gateway.share_quotas();
+                    let news = Arc::new(QuotaNews(Arc::clone(&gateway)));
+                    log.exchange(news).await?;
+                    return anyhow::Ok((gateway, None));
+                }
             };
             let options = ListenOptions {
                 address: config.kafka.listen.0,

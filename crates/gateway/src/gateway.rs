@@ -306,6 +306,26 @@ impl Gateway {
         self.lanes().rules_of(topic).cloned()
     }
 
+    /// Shares what quotas allow with other replicas from now on: each is told what the others took.
+    pub fn share_quotas(&self) {
+        self.quotas.share(rand::random());
+    }
+
+    /// Returns what to tell a replica of quotas, or that there is nothing new for it.
+    pub fn tell_of_quotas(&self, peer: &str) -> Option<Vec<u8>> {
+        self.quotas.tell(peer, self.clock.now_ms())
+    }
+
+    /// Returns what to tell a replica of quotas that asks.
+    pub fn answer_of_quotas(&self, peer: &str) -> Vec<u8> {
+        self.quotas.answer(peer, self.clock.now_ms())
+    }
+
+    /// Takes in what a replica told of quotas. It may come twice, or not at all.
+    pub fn hear_of_quotas(&self, peer: &str, told: &[u8]) {
+        self.quotas.hear(peer, told, self.clock.now_ms());
+    }
+
     /// Returns how many partitions each topic has.
     async fn partitions(&self) -> Result<HashMap<String, i32>, StartError> {
         let topics = self.log.topics().await.map_err(StartError::Topics)?;

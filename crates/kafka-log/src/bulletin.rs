@@ -23,6 +23,9 @@ const LIMIT: usize = 1_048_588;
 
 pub(crate) struct Bulletin {
     topic: Arc<str>,
+    straight: Arc<Straight>,
+    marks: Arc<Marks>,
+    readers: Arc<Readers>,
     table: RwLock<BTreeMap<String, String>>,
     /// Where to read on.
     position: tokio::sync::Mutex<Offset>,
@@ -37,17 +40,21 @@ impl Bulletin {
     /// Makes the topic, if nobody has, and reads it.
     pub(crate) async fn open(
         topics: &Topics,
-        marks: &Marks,
-        readers: &Readers,
+        straight: Arc<Straight>,
+        marks: Arc<Marks>,
+        readers: Arc<Readers>,
     ) -> Result<Self, LogError> {
         let compacted = ("cleanup.policy".to_owned(), "compact".to_owned());
         ensure(topics, TOPIC, 1, TopicConfig::from([compacted])).await?;
         let bulletin = Self {
             topic: TOPIC.into(),
+            straight,
+            marks,
+            readers,
             table: RwLock::default(),
             position: tokio::sync::Mutex::new(0),
         };
-        bulletin.read_on(marks, readers).await?;
+        bulletin.read_on().await?;
         Ok(bulletin)
     }
 
@@ -55,13 +62,22 @@ impl Bulletin {
         self.table.read().get(name).cloned()
     }
 
+    /// Returns what stands behind a beginning of names.
+    pub(crate) fn under(&self, beginning: &str) -> Vec<String> {
+        let table = self.table.read();
+        let from = table.range(beginning.to_owned()..);
+        let found = from.map_while(|(name, _)| name.strip_prefix(beginning));
+        found.map(str::to_owned).collect()
+    }
+
     /// Folds all that was told by now.
-    pub(crate) async fn read_on(&self, marks: &Marks, readers: &Readers) -> Result<(), LogError> {
+    pub(crate) async fn read_on(&self) -> Result<(), LogError> {
         let mut position = self.position.lock().await;
         loop {
-            let now = marks.of(TOPIC, PARTITION).await?;
+            let now = self.marks.of(TOPIC, PARTITION).await?;
             let from = (*position).max(now.log_start);
-            let read = readers
+            let read = self
+                .readers
                 .read(TOPIC, PARTITION, from, READ_BYTES, now)
                 .await?;
             let mut table = self.table.write();
@@ -83,13 +99,7 @@ impl Bulletin {
     }
 
     /// Tells all replicas; `None` takes back.
-    pub(crate) async fn tell(
-        &self,
-        straight: &Straight,
-        marks: &Marks,
-        name: &str,
-        told: Option<&str>,
-    ) -> Result<(), LogError> {
+    pub(crate) async fn tell(&self, name: &str, told: Option<&str>) -> Result<(), LogError> {
         let record = Record {
             key: Some(Bytes::copy_from_slice(name.as_bytes())),
             value: told.map(|told| Bytes::copy_from_slice(told.as_bytes())),
@@ -101,9 +111,9 @@ impl Bulletin {
             limit: LIMIT,
             record,
         };
-        let sent = straight.send(vec![&prepared]).into_iter().next();
+        let sent = self.straight.send(vec![&prepared]).into_iter().next();
         let place = sent.expect("one was sent").place().await?;
-        marks.answered(&self.topic, place);
+        self.marks.answered(&self.topic, place);
         Ok(())
     }
 }

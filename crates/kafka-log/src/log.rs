@@ -20,7 +20,9 @@ use crate::cluster::{Cluster, blocking};
 use crate::error;
 use crate::groups::Groups;
 use crate::marks::Marks;
+use crate::news::{News, Newsroom};
 use crate::options::KafkaOptions;
+use crate::peer::Peers;
 use crate::reading::Readers;
 use crate::stage::{Lane, Stage, Way};
 use crate::straight::{Prepared, Straight};
@@ -45,6 +47,7 @@ struct Parts {
     straight: Arc<Straight>,
     bulletin: Arc<Bulletin>,
     claims: Arc<Claims>,
+    newsroom: Newsroom,
 }
 
 impl KafkaLog {
@@ -73,7 +76,14 @@ impl KafkaLog {
         let marks = Arc::new(Marks::new(Arc::clone(&cluster)));
         let readers = Arc::new(Readers::new(Arc::clone(&cluster)));
         let straight = Arc::new(Straight::new(Arc::clone(&cluster))?);
-        let bulletin = Arc::new(Bulletin::open(&topics, &marks, &readers).await?);
+        let bulletin = Bulletin::open(
+            &topics,
+            Arc::clone(&straight),
+            Arc::clone(&marks),
+            Arc::clone(&readers),
+        );
+        let bulletin = Arc::new(bulletin.await?);
+        let peers = Peers::listen(cluster.options.peer.clone()).await?;
         let claims = Claims::open(
             Arc::clone(&cluster),
             Arc::clone(&topics),
@@ -81,6 +91,7 @@ impl KafkaLog {
             Arc::clone(&readers),
             Arc::clone(&straight),
             Arc::clone(&bulletin),
+            Arc::clone(&peers),
         );
         let parts = Parts {
             claims: claims.await?,
@@ -89,6 +100,7 @@ impl KafkaLog {
             readers,
             groups: Groups::new(Arc::clone(&cluster)),
             straight,
+            newsroom: Newsroom::new(Arc::clone(&bulletin), peers),
             bulletin,
             cluster,
         };
@@ -101,10 +113,20 @@ impl KafkaLog {
     /// wait for some seconds if it just went. Appends with a claim are the others' from here on.
     pub async fn leave(&self) {
         let parts = Arc::clone(&self.parts);
+        parts.newsroom.leave().await;
+        let parts = Arc::clone(&self.parts);
         let left = tokio::task::spawn_blocking(move || parts.claims.leave());
         if left.await.is_err() {
             tracing::error!("the cluster was not left in order");
         }
+    }
+
+    /// Exchanges news with all other replicas from now on, and returns when those that are known were asked once.
+    ///
+    /// # Errors
+    /// `Unavailable`: the cluster cannot be told of this replica.
+    pub async fn exchange(&self, news: Arc<dyn News>) -> Result<(), LogError> {
+        self.parts.newsroom.open(news).await
     }
 
     /// Returns the cluster's id.
@@ -243,10 +265,8 @@ impl Parts {
     }
 
     async fn tell(&self, entry: &str, told: Option<&str>) -> Result<(), LogError> {
-        self.bulletin
-            .tell(&self.straight, &self.marks, entry, told)
-            .await?;
-        self.bulletin.read_on(&self.marks, &self.readers).await
+        self.bulletin.tell(entry, told).await?;
+        self.bulletin.read_on().await
     }
 
     async fn marks_of(&self, topic: &str, partition: i32) -> Result<Watermarks, LogError> {
@@ -382,7 +402,7 @@ impl Log for KafkaLog {
     async fn topics(&self) -> Result<Vec<Topic>, LogError> {
         let parts = &self.parts;
         let view = parts.topics.look().await?;
-        parts.bulletin.read_on(&parts.marks, &parts.readers).await?;
+        parts.bulletin.read_on().await?;
         let topics = view.topics.iter();
         Ok(topics
             .map(|(name, known)| parts.named(name, known))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
-use crate::claims::PeerOptions;
+use crate::peer::PeerOptions;
 
 /// The largest record that this log takes; librdkafka's own limit is far above.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 100 * 1024 * 1024;

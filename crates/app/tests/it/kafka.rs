@@ -28,14 +28,14 @@ exec >&-
 cat >/dev/null
 "#;
 
-struct Kafka {
+pub(crate) struct Kafka {
     bootstrap: String,
     script: Child,
     held: Option<ChildStdin>,
 }
 
 impl Kafka {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut ports = (20_500 + std::process::id() as u16 % 5_000..31_000).step_by(2);
         let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
         let port = ports.find(|port| is_free(port) && is_free(&(port + 1)));
@@ -61,6 +61,11 @@ impl Kafka {
 
     /// Starts a replica of the gateway over it.
     fn replica(&self) -> Served {
+        self.replica_of("examples/small/contracts")
+    }
+
+    /// Starts a replica with the contracts of a folder.
+    pub(crate) fn replica_of(&self, contracts: &str) -> Served {
         let doors = [
             "--http",
             "127.0.0.1:0",
@@ -76,7 +81,7 @@ impl Kafka {
             "--brokers",
             &self.bootstrap,
             "--contracts",
-            "examples/small/contracts",
+            contracts,
         ];
         Served::run(&[&serve[..], &doors].concat())
     }

@@ -23,5 +23,6 @@ mod reading;
 mod reference;
 mod schema;
 mod serve;
+mod shared_quotas;
 mod tls;
 mod usage;

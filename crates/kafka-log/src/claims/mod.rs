@@ -3,9 +3,8 @@
 //!
 //! Claims are kept in the partitions of an internal topic. A consumer group gives each partition to one replica, its
 //! owner: `tenure` says which are ours, `shard` and `table` know what is claimed, `writer` stores events and claims in
-//! one transaction, `record` is the format, `standing` looks whether the record of a claim is still there. `peer` asks the owner, wherever it is.
+//! one transaction, `record` is the format, `standing` looks whether the record of a claim is still there. `wire` asks the owner, wherever it is.
 
-mod peer;
 mod record;
 mod shard;
 mod standing;
@@ -17,12 +16,11 @@ mod writer;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use hyper::StatusCode;
 use tidegate_event_log::{AlterTopic, Appended, Claim, LogError, TopicConfig};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-pub use self::peer::PeerOptions;
 use self::record::Key;
 use self::shard::Shards;
 use self::tenure::Tenure;
@@ -31,6 +29,7 @@ use crate::bulletin::{self, Bulletin};
 use crate::check::check_claim;
 use crate::cluster::Cluster;
 use crate::marks::Marks;
+use crate::peer::{Answering, Heard, Peers};
 use crate::reading::Readers;
 use crate::straight::{Prepared, Straight};
 use crate::topics::Topics;
@@ -50,6 +49,8 @@ const DAY: Duration = Duration::from_hours(24);
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// So often one who waits for an owner looks whether it still is one.
 const MOVED_PAUSE: Duration = Duration::from_millis(100);
+/// Where peers ask.
+const PATH: &str = "/claims";
 /// So often the bulletin is read when nobody asks.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
 
@@ -75,9 +76,6 @@ pub(crate) enum Told {
 
 pub(crate) struct Claims {
     cluster: Arc<Cluster>,
-    marks: Arc<Marks>,
-    readers: Arc<Readers>,
-    straight: Arc<Straight>,
     bulletin: Arc<Bulletin>,
     shards: Arc<Shards>,
     jobs: mpsc::Sender<Job>,
@@ -85,9 +83,7 @@ pub(crate) struct Claims {
     topics: Arc<Topics>,
     /// How long the topic is known to keep claims. Whoever holds it has it keep them longer.
     kept: tokio::sync::Mutex<Duration>,
-    /// Where this replica's peers reach it; empty until it listens.
-    address: RwLock<String>,
-    peers: peer::Peers,
+    peers: Arc<Peers>,
     membership: tenure::Membership,
 }
 
@@ -105,16 +101,16 @@ impl Claims {
         readers: Arc<Readers>,
         straight: Arc<Straight>,
         bulletin: Arc<Bulletin>,
+        peers: Arc<Peers>,
     ) -> Result<Arc<Self>, LogError> {
-        let peer = cluster.options.peer.clone();
         bulletin::ensure(&topics, TOPIC, PARTITIONS, topic_config()).await?;
         let partitions = topics.known(TOPIC).await?.partitions;
         let (current, membership) = tenure::join(&cluster)?;
         let shards = Arc::new(Shards::new(
             Arc::clone(&cluster),
             Arc::clone(&topics),
-            Arc::clone(&marks),
-            Arc::clone(&readers),
+            marks,
+            readers,
             Arc::clone(&bulletin),
             current.clone(),
             partitions,
@@ -122,7 +118,7 @@ impl Claims {
         let (jobs, waiting) = mpsc::channel(WAITING);
         let writer = Writer {
             cluster: Arc::clone(&cluster),
-            straight: Arc::clone(&straight),
+            straight,
             shards: Arc::clone(&shards),
             transactional_id: format!("_tidegate.claims.{}", uuid::Uuid::new_v4()),
             producer: None,
@@ -131,21 +127,19 @@ impl Claims {
         // Not a secret to those who may ask the cluster for its id: it hides names from those who only read the topic.
         let secret = blake3::derive_key("tidegate 2026 claims on kafka", cluster.id.as_bytes());
         let claims = Arc::new(Self {
-            peers: peer::Peers::new(&peer),
+            peers,
             cluster,
-            marks,
-            readers,
-            straight,
             bulletin,
             shards,
             jobs,
             secret,
             topics,
             kept: tokio::sync::Mutex::default(),
-            address: RwLock::default(),
             membership,
         });
-        *claims.address.write() = peer::listen(Arc::downgrade(&claims), peer).await?;
+        claims
+            .peers
+            .answer(PATH, answering(Arc::downgrade(&claims)));
         tokio::spawn(serve_tenures(Arc::downgrade(&claims), current));
         Ok(claims)
     }
@@ -166,8 +160,8 @@ impl Claims {
                 self.told_here(key, partition, &asked).await
             } else {
                 match self.bulletin.get(&owner_entry(partition)) {
-                    Some(address) if address != *self.address.read() => tokio::select! {
-                        told = self.peers.ask(&address, &asked) => told,
+                    Some(address) if address != self.peers.address() => tokio::select! {
+                        told = self.ask_peer(&address, &asked) => told,
                         () = self.moved(partition, &address) => Told::Lost,
                     },
                     _ => Told::NotMine,
@@ -193,6 +187,18 @@ impl Claims {
             } else {
                 error
             });
+        }
+    }
+
+    /// Asks the owner of a claim. A request to the wrong replica, or one that is lost, costs another look.
+    async fn ask_peer(&self, address: &str, asked: &Asked) -> Told {
+        let Some(body) = wire::from_asked(asked) else {
+            return Told::Lost;
+        };
+        match self.peers.ask(address, PATH, body, asked.deadline).await {
+            Heard::Answer(body) => wire::to_told(&body).unwrap_or(Told::Lost),
+            Heard::Unreachable => Told::NotMine,
+            Heard::Lost => Told::Lost,
         }
     }
 
@@ -288,7 +294,7 @@ impl Claims {
     }
 
     async fn read_bulletin(&self) {
-        if let Err(error) = self.bulletin.read_on(&self.marks, &self.readers).await {
+        if let Err(error) = self.bulletin.read_on().await {
             tracing::debug!(error = %error, "the bulletin cannot be read now");
         }
     }
@@ -299,17 +305,27 @@ impl Claims {
         for partition in &tenure.partitions {
             tokio::spawn(Arc::clone(&self.shards).load(*partition, tenure.number));
         }
-        let address = self.address.read().clone();
+        let address = self.peers.address();
         for partition in &tenure.partitions {
             let entry = owner_entry(*partition);
-            let told = self
-                .bulletin
-                .tell(&self.straight, &self.marks, &entry, Some(&address));
+            let told = self.bulletin.tell(&entry, Some(address));
             if let Err(error) = told.await {
                 tracing::warn!(error = %error, partition, "peers are not told of an owner");
             }
         }
     }
+}
+
+/// Answers the questions of peers.
+fn answering(claims: Weak<Claims>) -> Answering {
+    Box::new(move |body| {
+        let claims = claims.clone();
+        Box::pin(async move {
+            let asked = wire::to_asked(&body).ok_or(StatusCode::BAD_REQUEST)?;
+            let claims = claims.upgrade().ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+            Ok(wire::from_told(&claims.answer(&asked).await))
+        })
+    })
 }
 
 /// The topic as it is made, whatever the cluster's defaults are: nothing ends early in it.

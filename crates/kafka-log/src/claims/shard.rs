@@ -153,7 +153,7 @@ impl Shards {
         let mut fresh = Ok(());
         if held.iter().any(Option::is_some) {
             // Another replica may have made a topic anew since.
-            fresh = self.bulletin.read_on(&self.marks, &self.readers).await;
+            fresh = self.bulletin.read_on().await;
         }
         let settled = held.into_iter().map(|held| async {
             let Some((partition, key, held)) = held else {

@@ -1,9 +1,8 @@
-//! Asks the replica that owns a claim, and answers those who ask this one: one HTTP/1 request, one answer, both bounded.
+//! Asks other replicas, and answers those who ask this one: one HTTP/1 request, one answer, both bounded.
 //!
-//! Whoever answers knows by itself whether it may. A request to the wrong replica, or one that is lost, costs another
-//! look; the claim makes asking again safe.
+//! What is asked is a path and a body; whoever answers at a path knows by itself whether it may.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,6 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -18,14 +18,12 @@ use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tidegate_event_log::LogError;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::wire;
-use super::{Asked, Claims, Told};
 use crate::options::MAX_MESSAGE_BYTES;
 
 /// The largest event, and what is said about it.
@@ -36,7 +34,6 @@ const CONNECTIONS: usize = 1_024;
 const IDLE: usize = 64;
 /// A peer that has begun a request sends it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-const PATH: &str = "/claims";
 
 /// Where this replica answers its peers.
 #[derive(Clone)]
@@ -78,46 +75,95 @@ fn proof(secret: Option<&str>) -> blake3::Hash {
 }
 
 type Connection = SendRequest<Full<Bytes>>;
+/// Answers a body, or says why not.
+pub(crate) type Answering =
+    Box<dyn Fn(Bytes) -> BoxFuture<'static, Result<Vec<u8>, StatusCode>> + Send + Sync>;
 
-/// Connections to peers.
+/// What came of a question.
+pub(crate) enum Heard {
+    Answer(Bytes),
+    /// The peer never got it.
+    Unreachable,
+    /// The peer may have got it.
+    Lost,
+}
+
+/// This replica's place among its peers.
 pub(crate) struct Peers {
-    proof: HeaderValue,
+    /// How peers reach it.
+    address: String,
+    proof: blake3::Hash,
+    shown: HeaderValue,
     idle: Mutex<HashMap<String, Vec<Connection>>>,
+    answering: RwLock<BTreeMap<&'static str, Arc<Answering>>>,
 }
 
 impl Peers {
-    pub(crate) fn new(options: &PeerOptions) -> Self {
-        let proof = proof(options.secret.as_deref()).to_hex();
-        let mut proof = HeaderValue::from_str(&proof).expect("hexadecimal digits are a header");
-        proof.set_sensitive(true);
-        Self {
-            proof,
-            idle: Mutex::default(),
+    /// Listens for peers until nobody holds what is returned.
+    pub(crate) async fn listen(options: PeerOptions) -> Result<Arc<Self>, LogError> {
+        if !options.listen.ip().is_loopback() && options.secret.is_none() {
+            let message = "peers beyond loopback need a secret that every replica knows";
+            return Err(LogError::Invalid(message.to_owned()));
         }
+        let failed = |error: std::io::Error| {
+            let address = options.listen;
+            LogError::Invalid(format!("cannot listen for peers on `{address}`: {error}"))
+        };
+        let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?.to_string();
+        let proof = proof(options.secret.as_deref());
+        let mut shown =
+            HeaderValue::from_str(&proof.to_hex()).expect("hexadecimal digits are a header");
+        shown.set_sensitive(true);
+        let peers = Arc::new(Self {
+            address: options.advertised.unwrap_or(bound),
+            proof,
+            shown,
+            idle: Mutex::default(),
+            answering: RwLock::default(),
+        });
+        tokio::spawn(accept(listener, Arc::downgrade(&peers)));
+        Ok(peers)
+    }
+
+    /// Returns how peers reach this replica.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Has the questions at a path answered from now on.
+    pub(crate) fn answer(&self, path: &'static str, answering: Answering) {
+        self.answering.write().insert(path, Arc::new(answering));
     }
 
     /// Asks a peer.
-    pub(crate) async fn ask(&self, address: &str, asked: &Asked) -> Told {
-        let connection = timeout_at(asked.deadline, self.connection(address)).await;
+    pub(crate) async fn ask(
+        &self,
+        address: &str,
+        path: &'static str,
+        body: Vec<u8>,
+        deadline: Instant,
+    ) -> Heard {
+        let connection = timeout_at(deadline, self.connection(address)).await;
         let Ok(Some(connection)) = connection else {
-            return Told::NotMine;
+            return Heard::Unreachable;
         };
-        let told = timeout_at(asked.deadline, self.exchange(address, connection, asked)).await;
-        told.ok().flatten().unwrap_or(Told::Lost)
+        let answer = timeout_at(deadline, self.exchange(address, connection, path, body)).await;
+        answer.ok().flatten().map_or(Heard::Lost, Heard::Answer)
     }
 
     async fn exchange(
         &self,
         address: &str,
         mut connection: Connection,
-        asked: &Asked,
-    ) -> Option<Told> {
-        let body = wire::from_asked(asked)?;
+        path: &'static str,
+        body: Vec<u8>,
+    ) -> Option<Bytes> {
         let request = Request::builder()
             .method(Method::POST)
-            .uri(PATH)
+            .uri(path)
             .header("host", address)
-            .header(AUTHORIZATION, self.proof.clone())
+            .header(AUTHORIZATION, self.shown.clone())
             .body(Full::new(Bytes::from(body)));
         let response = connection.send_request(request.ok()?).await.ok()?;
         if response.status() != StatusCode::OK {
@@ -125,13 +171,18 @@ impl Peers {
             return None;
         }
         let body = Limited::new(response.into_body(), BODY_BYTES).collect();
-        let told = wire::to_told(&body.await.ok()?.to_bytes());
+        let body = body.await.ok()?.to_bytes();
         let mut idle = self.idle.lock();
         let idle = idle.entry(address.to_owned()).or_default();
         if idle.len() < IDLE {
             idle.push(connection);
         }
-        told
+        Some(body)
+    }
+
+    /// Closes the connections to a peer that is gone.
+    pub(crate) fn forget(&self, address: &str) {
+        self.idle.lock().remove(address);
     }
 
     async fn connection(&self, address: &str) -> Option<Connection> {
@@ -156,26 +207,9 @@ impl Peers {
     }
 }
 
-/// Listens for peers until the claims are gone, and returns how they reach it.
-pub(crate) async fn listen(claims: Weak<Claims>, options: PeerOptions) -> Result<String, LogError> {
-    if !options.listen.ip().is_loopback() && options.secret.is_none() {
-        let message = "peers beyond loopback need a secret that every replica knows";
-        return Err(LogError::Invalid(message.to_owned()));
-    }
-    let failed = |error: std::io::Error| {
-        let address = options.listen;
-        LogError::Invalid(format!("cannot listen for peers on `{address}`: {error}"))
-    };
-    let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?.to_string();
-    let proof = proof(options.secret.as_deref());
-    tokio::spawn(accept(listener, claims, proof));
-    Ok(options.advertised.unwrap_or(bound))
-}
-
-async fn accept(listener: TcpListener, claims: Weak<Claims>, proof: blake3::Hash) {
+async fn accept(listener: TcpListener, peers: Weak<Peers>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
-    while claims.strong_count() > 0 {
+    while peers.strong_count() > 0 {
         let accepted = tokio::time::timeout(Duration::from_millis(500), listener.accept()).await;
         let stream = match accepted {
             Ok(Ok((stream, _))) => stream,
@@ -189,9 +223,9 @@ async fn accept(listener: TcpListener, claims: Weak<Claims>, proof: blake3::Hash
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
             continue;
         };
-        let claims = claims.clone();
+        let peers = peers.clone();
         tokio::spawn(async move {
-            let answer = service_fn(|request| answer(claims.clone(), proof, request));
+            let answer = service_fn(|request| answer(peers.clone(), request));
             let served = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
@@ -205,12 +239,11 @@ async fn accept(listener: TcpListener, claims: Weak<Claims>, proof: blake3::Hash
 }
 
 async fn answer(
-    claims: Weak<Claims>,
-    proof: blake3::Hash,
+    peers: Weak<Peers>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (status, body) = match told(claims, proof, request).await {
-        Ok(told) => (StatusCode::OK, wire::from_told(&told)),
+    let (status, body) = match answered(peers, request).await {
+        Ok(body) => (StatusCode::OK, body),
         Err(status) => (status, Vec::new()),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
@@ -218,25 +251,23 @@ async fn answer(
     Ok(response)
 }
 
-async fn told(
-    claims: Weak<Claims>,
-    proof: blake3::Hash,
-    request: Request<Incoming>,
-) -> Result<Told, StatusCode> {
-    let shown = request.headers().get(AUTHORIZATION);
-    let shown = shown.and_then(|shown| blake3::Hash::from_hex(shown.as_bytes()).ok());
-    if shown != Some(proof) {
-        return Err(StatusCode::UNAUTHORIZED);
-    }
-    if request.uri().path() != PATH || request.method() != Method::POST {
-        return Err(StatusCode::NOT_FOUND);
-    }
+async fn answered(peers: Weak<Peers>, request: Request<Incoming>) -> Result<Vec<u8>, StatusCode> {
+    let gone = StatusCode::SERVICE_UNAVAILABLE;
+    let answering = {
+        let peers = peers.upgrade().ok_or(gone)?;
+        let shown = request.headers().get(AUTHORIZATION);
+        let shown = shown.and_then(|shown| blake3::Hash::from_hex(shown.as_bytes()).ok());
+        if shown != Some(peers.proof) {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+        let answering = peers.answering.read().get(request.uri().path()).cloned();
+        let answering = answering.filter(|_| request.method() == Method::POST);
+        answering.ok_or(StatusCode::NOT_FOUND)?
+    };
     let body = Limited::new(request.into_body(), BODY_BYTES).collect();
     let late = Instant::now() + HEADER_TIMEOUT;
     let body = timeout_at(late, body).await;
     let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
     let body = body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
-    let asked = wire::to_asked(&body.to_bytes()).ok_or(StatusCode::BAD_REQUEST)?;
-    let claims = claims.upgrade().ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
-    Ok(claims.answer(&asked).await)
+    answering(body.to_bytes()).await
 }
