@@ -1,8 +1,9 @@
-//! Answers of the reading addresses: data as JSON, the log's failures as problems, in time.
+//! Answers of addresses: data as JSON, the log's failures as problems, in time.
 //!
 //! Shared by the rooms; it knows none of them.
 
 use std::future::Future;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
@@ -14,13 +15,15 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidegate_contract::event::is_json;
-use tidegate_event_log::{LogError, StoredRecord};
+use tidegate_event_log::{LogError, Outcome, StoredRecord};
 use tokio::time::timeout_at;
 use utoipa::ToSchema;
 
-use crate::Gateway;
 use crate::problem::{Kind, Problem};
 use crate::request::Context;
+
+/// When to come back to a log that takes nothing.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A record's value: as JSON where it says and is JSON, byte for byte, else in base64; where a schema makes
 /// JSON of it, both.
@@ -72,7 +75,6 @@ pub(crate) fn parameter<T, E: std::fmt::Display>(parsed: Result<T, E>) -> Result
 
 /// Waits for the log no longer than the caller does, and says what its failures mean to a reader.
 pub(crate) async fn within<T>(
-    gateway: &Gateway,
     context: &Context<'_>,
     read: impl Future<Output = Result<T, LogError>>,
 ) -> Result<T, Problem> {
@@ -81,9 +83,37 @@ pub(crate) async fn within<T>(
         Ok(Err(error @ (LogError::NotFound(_) | LogError::Invalid(_)))) => {
             Err(Problem::new(Kind::NotFound, error.to_string()))
         }
-        Ok(Err(error)) => Err(gateway.log_problem(&LogError::not_stored(error.to_string()))),
-        Err(_) => Err(gateway.log_problem(&LogError::not_stored("the log did not answer in time"))),
+        Ok(Err(error)) => Err(not_stored(&error.to_string())),
+        Err(_) => Err(not_stored("the log did not answer in time")),
     }
+}
+
+/// Says that the log did not answer, and that nothing was stored.
+pub(crate) fn not_stored(reason: &str) -> Problem {
+    log_problem(&LogError::not_stored(reason))
+}
+
+/// Says to the caller what a failure of the log means, and to the operator why.
+pub(crate) fn log_problem(error: &LogError) -> Problem {
+    let problem = match error {
+        LogError::Invalid(_) => {
+            tracing::error!(error = %error, "the log refused a record");
+            return Problem::new(
+                Kind::Internal,
+                "the log refused the event; nothing was stored",
+            );
+        }
+        _ if error.outcome() == Outcome::Unknown => Problem::new(
+            Kind::OutcomeUnknown,
+            "the log did not say whether the event is stored; retry with the same key",
+        ),
+        _ => Problem::new(
+            Kind::LogUnavailable,
+            "the log takes nothing now; nothing was stored",
+        ),
+    };
+    tracing::warn!(error = %error, "the log failed a request");
+    problem.with_retry_after(RETRY_AFTER)
 }
 
 /// Answers with data, or with the problem.

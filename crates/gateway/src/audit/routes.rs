@@ -205,7 +205,7 @@ async fn get_audit(
         let wanted = Wanted::of(&query)?;
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
         let page = gateway.audit.page(&wanted, query.before, limit);
-        within(&gateway, &context, page).await
+        within(&context, page).await
     };
     json(&context, listed.await)
 }
@@ -243,7 +243,7 @@ async fn get_chain(
             let from = query.from.unwrap_or(start).max(start);
             log.read(TOPIC, PARTITION, from, READ_BYTES).await
         };
-        let read = within(&gateway, &context, read).await?;
+        let read = within(&context, read).await?;
         let records = read.records.iter();
         // As they stand, to the byte; one that is no text cannot be one of ours.
         let records: Vec<_> = records.map(|stored| text_of(&stored.record)).collect();

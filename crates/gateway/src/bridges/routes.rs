@@ -235,7 +235,7 @@ async fn post_resume(
     let said = async {
         let (Path(contract), Query(query)) = (parameter(contract)?, parameter(query)?);
         let resumed = gateway.bridges.resume(&contract, query.in_full, &act);
-        within(&gateway, &context, resumed).await??;
+        within(&context, resumed).await??;
         Ok(Resumed {
             contract,
             resumed: true,
@@ -262,7 +262,7 @@ async fn post_abort(
     let context = Context::new(&gateway, &headers);
     let said = async {
         let Path(contract) = parameter(contract)?;
-        within(&gateway, &context, gateway.bridges.abort(&contract, &act)).await??;
+        within(&context, gateway.bridges.abort(&contract, &act)).await??;
         Ok(Aborted {
             contract,
             aborted: true,

@@ -206,7 +206,7 @@ async fn post_key(
             }
         };
         let made = gateway.identity.keys.change_by(&act, object, decide);
-        within(&gateway, &context, made).await??;
+        within(&context, made).await??;
         Ok((record, secret))
     };
     match made.await {
@@ -267,7 +267,7 @@ async fn post_rotate(
             }
         };
         let rotated = gateway.identity.keys.change_by(&act, object, decide);
-        within(&gateway, &context, rotated).await??;
+        within(&context, rotated).await??;
         Ok((id, secret))
     };
     match rotated.await {
@@ -308,7 +308,7 @@ async fn delete_key(
             Err(_) => Object::default(),
         };
         let revoked = gateway.identity.keys.change_by(&act, object, decide);
-        within(&gateway, &context, revoked).await??;
+        within(&context, revoked).await??;
         Ok(id)
     };
     match revoked.await {

@@ -28,6 +28,14 @@ pub(crate) enum Identity<'a> {
     Event { source: &'a str, id: &'a str },
 }
 
+impl<'a> Identity<'a> {
+    /// Says what an event is by what its caller gave it; nothing if it gave no name.
+    pub(crate) fn of(key: Option<&'a str>, source: &'a str, id: Option<&'a str>) -> Option<Self> {
+        let event = id.map(|id| Self::Event { source, id });
+        key.map(Self::Key).or(event)
+    }
+}
+
 /// Makes the claim of an accepted event.
 pub(crate) fn accepted(
     tenant: &str,

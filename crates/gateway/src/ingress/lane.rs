@@ -17,12 +17,15 @@ use tidegate_contract::record::Incoming;
 use tidegate_contract::schema_id::{SchemaId, VALUE_HEADER, Written};
 use tidegate_contract::tree::Tree;
 use tidegate_contract::{Contracts, Event, EventContract};
-use tidegate_event_log::{TopicConfig, TopicSpec};
+use tidegate_event_log::{Claim, Fingerprint, TopicConfig, TopicSpec};
 
+use super::claim::{self, Identity};
 use super::deprecation::{self, Told};
+use super::draft::StoredForm;
 use super::port::RecordRules;
 use super::quota::{LaneQuota, Quotas};
 use super::record::{self, HeaderList};
+use crate::identity::Caller;
 use crate::metrics::{LaneCounters, Metrics};
 use crate::registry::Registered;
 use crate::registry::store::Store;
@@ -157,22 +160,43 @@ impl Lane {
         &self.topic
     }
 
+    /// Makes the claim of an event of this lane, once it is accepted.
+    pub(crate) fn claim(
+        &self,
+        caller: &Caller,
+        identity: Identity<'_>,
+        fingerprint: Fingerprint,
+    ) -> Claim {
+        let (tenant, name) = (&caller.tenant, &self.contract.name);
+        claim::accepted(tenant, name, identity, fingerprint, self.window)
+    }
+
+    /// Makes the claim of an event of this lane that is kept in quarantine.
+    pub(crate) fn quarantine_claim(
+        &self,
+        caller: &Caller,
+        identity: Identity<'_>,
+        fingerprint: Fingerprint,
+    ) -> Claim {
+        let (tenant, name) = (&caller.tenant, &self.contract.name);
+        claim::quarantined(tenant, name, identity, fingerprint, self.window)
+    }
+
     /// Returns the type of an event of this lane, prepared if there is one only.
     pub(crate) fn type_of(&self, event: &Event) -> Bytes {
         let prepared = self.event_type.clone();
         prepared.unwrap_or_else(|| Bytes::copy_from_slice(event.event_type.as_bytes()))
     }
 
-    /// Returns the data of a good event as its record has it, and whether it is in the schema's own
-    /// encoding now; nothing if it stays as it came.
+    /// Returns the data of a good event as its record has it.
     ///
     /// # Errors
     /// It has no such form, or a field in it cannot be protected.
-    pub(crate) fn in_stored_form(
+    pub(super) fn in_stored_form(
         &self,
         event: &Event,
         hash: Hash<'_>,
-    ) -> Result<Option<(Bytes, bool)>, Violation> {
+    ) -> Result<StoredForm, Violation> {
         let protected = self.contract.protect(event, hash)?;
         if self.stamp.is_none() {
             return Ok(protected.map(|data| (data, false)));

@@ -1,14 +1,16 @@
 //! The door for events: three HTTP forms, plain bodies and providers' webhooks, each made an
 //! event, checked against its contract, appended, and answered with a receipt.
 //!
-//! `accept.rs` is the one way onto the log; the other files turn requests into what it takes and
+//! `accept.rs` is the one way onto the log: what it takes is in `submission.rs`, what it stores in
+//! `draft.rs`, what it does not in `refusal.rs`. The other files turn requests into the first and
 //! its answers into responses.
 
-pub(crate) mod accept;
+mod accept;
 pub(crate) mod body;
 pub(crate) mod claim;
 pub(crate) mod cloudevent;
 mod deprecation;
+mod draft;
 mod key;
 pub(crate) mod lane;
 mod original;
@@ -18,8 +20,10 @@ pub(crate) mod quota;
 mod reads;
 pub(crate) mod receipt;
 pub(crate) mod record;
+mod refusal;
 pub(crate) mod routes;
 pub(crate) mod source;
+mod submission;
 #[cfg(test)]
 mod tests;
 

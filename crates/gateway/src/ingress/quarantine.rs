@@ -1,7 +1,7 @@
 //! What a known caller sent wrong, kept for the contract's owner: the bytes as they came, every
 //! reason, and where they came from. One internal topic holds all of it.
 //!
-//! Entries are written by `accept.rs` in the same append as the good events of the request. Their
+//! Entries are appended by `accept.rs` in the same append as the good events of the request. Their
 //! ids are place and hash, like receipts'. Header names are a stored format.
 
 use bytes::Bytes;
@@ -15,11 +15,11 @@ use tidegate_event_log::{
 };
 use utoipa::ToSchema;
 
-use super::accept::Submission;
 use super::claim::short_hash;
 use super::lane::Lane;
 use super::receipt::{number, read_one};
 use super::record::{self, HeaderList, MAX_HEADER_BYTES, header};
+use super::submission::Submission;
 use crate::Gateway;
 use crate::answer::Payload;
 use crate::clock::rfc3339;

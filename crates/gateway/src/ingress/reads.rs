@@ -55,7 +55,7 @@ async fn get_receipt(
         let found = match ReceiptId::parse(&id) {
             Some(id) => {
                 let found = id.resolve(&*gateway.log, &context.caller);
-                within(&gateway, &context, found).await?
+                within(&context, found).await?
             }
             None => None,
         };
@@ -82,7 +82,6 @@ async fn get_request(
     let read = async {
         let Path(id) = parameter(id)?;
         let found = within(
-            &gateway,
             &context,
             original::read(&*gateway.log, &id, &context.caller),
         )
@@ -128,7 +127,7 @@ async fn get_quarantine(
             limit,
             query.contract.as_deref(),
         );
-        within(&gateway, &context, page).await
+        within(&context, page).await
     };
     json(&context, read.await)
 }
@@ -150,12 +149,7 @@ async fn get_quarantine_entry(
     let context = Context::new(&gateway, &headers).by(caller);
     let read = async {
         let Path(id) = parameter(id)?;
-        let entry = within(
-            &gateway,
-            &context,
-            gateway.quarantine_entry(&context.caller, &id),
-        )
-        .await?;
+        let entry = within(&context, gateway.quarantine_entry(&context.caller, &id)).await?;
         entry.ok_or_else(|| Problem::new(Kind::NotFound, "there is no quarantine entry of this id"))
     };
     json(&context, read.await)

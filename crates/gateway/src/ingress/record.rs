@@ -11,7 +11,7 @@ use tidegate_contract::model::SchemaFormat;
 use tidegate_contract::schema_id::{self, Written};
 use tidegate_event_log::{Header, Headers, Record, StoredRecord};
 
-use super::accept::Original;
+use super::submission::Original;
 use crate::identity::caller::Proof;
 use crate::request::Context;
 

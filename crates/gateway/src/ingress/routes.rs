@@ -19,11 +19,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::accept::{Original, Submission};
 use super::cloudevent::{self, Mode};
 use super::key::idempotency_key;
 use super::lane::Lane;
 use super::receipt::Receipt;
+use super::submission::{Original, Submission};
 use super::{body, deprecation, source};
 use crate::Gateway;
 use crate::answer::parameter;

@@ -173,7 +173,7 @@ pub(super) async fn get_readers(
     let context = Context::new(&gateway, &headers);
     let read = async {
         let Query(query) = parameter(query)?;
-        within(&gateway, &context, gateway.readers_page(query)).await
+        within(&context, gateway.readers_page(query)).await
     };
     json(&context, read.await)
 }

@@ -343,7 +343,7 @@ async fn get_topics(
         let Query(query) = parameter(query)?;
         let limit = query.limit.unwrap_or(MAX_TOPICS).clamp(1, MAX_TOPICS);
         let after = query.cursor.unwrap_or_default();
-        within(&gateway, &context, gateway.topics_page(&after, limit)).await
+        within(&context, gateway.topics_page(&after, limit)).await
     };
     json(&context, read.await)
 }
@@ -364,7 +364,7 @@ async fn get_topic(
     let context = Context::new(&gateway, &headers);
     let read = async {
         let Path(topic) = parameter(topic)?;
-        within(&gateway, &context, gateway.topic_in_full(&topic)).await
+        within(&context, gateway.topic_in_full(&topic)).await
     };
     json(&context, read.await)
 }

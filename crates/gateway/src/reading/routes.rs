@@ -106,7 +106,7 @@ async fn get_events(
     let context = Context::new(&gateway, &headers).by(caller);
     let asked = async {
         let (Path(topic), Query(query)) = (parameter(topic)?, parameter(query)?);
-        let topic = within(&gateway, &context, gateway.topic(&topic)).await?;
+        let topic = within(&context, gateway.topic(&topic)).await?;
         may_read(&context, &topic)?;
         Ok((topic, query))
     };
@@ -160,7 +160,7 @@ impl Gateway {
             (None, offset) => offset,
             (Some(from), None) => {
                 let found = self.offset_of(&topic.name, partition, from);
-                Some(within(self, context, found).await?)
+                Some(within(context, found).await?)
             }
         };
         let asked = Asked {
@@ -170,7 +170,7 @@ impl Gateway {
             limit: query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE),
             filter,
         };
-        within(self, context, self.events_page(asked)).await
+        within(context, self.events_page(asked)).await
     }
 
     /// Works out what a stream is of, and where it begins.
@@ -207,7 +207,7 @@ impl Gateway {
                 let known = Positions::parse(text, partitions.len());
                 let at = known.ok_or_else(|| bad("`Last-Event-ID` is not an id of this stream"))?;
                 let beyond = self.is_beyond(&topic.name, &partitions, &at);
-                if within(self, context, beyond).await? {
+                if within(context, beyond).await? {
                     let detail = "`Last-Event-ID` is beyond the end: the topic was made anew; read it without";
                     return Err(bad(detail));
                 }
@@ -222,7 +222,7 @@ impl Gateway {
                     }
                     Ok(Positions::new(next))
                 };
-                within(self, context, start).await?
+                within(context, start).await?
             }
         };
         Ok(Followed {

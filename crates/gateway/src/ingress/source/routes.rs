@@ -9,12 +9,12 @@ use axum::http::Response;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
 
-use super::super::accept::{Original, Submission};
 use super::super::body;
 use super::super::receipt::Receipt;
 use super::super::routes::{
     accept_one, answer, content_type, event_limit, insert_request_id, json_only,
 };
+use super::super::submission::{Original, Submission};
 use super::{Delivery, Meaning};
 use crate::Gateway;
 use crate::answer::parameter;
