@@ -3,6 +3,7 @@
 //! Shared by the rooms; it knows none of them.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -19,8 +20,9 @@ use tidegate_event_log::{LogError, Outcome, StoredRecord};
 use tokio::time::timeout_at;
 use utoipa::ToSchema;
 
+use crate::Gateway;
 use crate::problem::{Kind, Problem};
-use crate::request::Context;
+use crate::request::{Call, Context};
 
 /// When to come back to a log that takes nothing.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -114,6 +116,18 @@ pub(crate) fn log_problem(error: &LogError) -> Problem {
     };
     tracing::warn!(error = %error, "the log failed a request");
     problem.with_retry_after(RETRY_AFTER)
+}
+
+impl Call {
+    /// Answers with what is found, or with the problem.
+    pub(crate) async fn answer<T: Serialize>(
+        &self,
+        find: impl AsyncFnOnce(&Arc<Gateway>, &Context<'_>) -> Result<T, Problem>,
+    ) -> Response<Body> {
+        let context = self.context();
+        let found = find(&self.gateway, &context).await;
+        json(&context, found)
+    }
 }
 
 /// Answers with data, or with the problem.

@@ -1,8 +1,11 @@
 //! What is known of a request besides its body: who asks, when, under which trace, until when.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Response};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -17,6 +20,34 @@ use crate::problem::{Occurrence, Problem};
 const MAX_REQUEST_ID: usize = 128;
 /// W3C Trace Context §3.3.1.4: at least 512 characters of `tracestate` are carried.
 const MAX_TRACESTATE: usize = 512;
+
+/// What a handler is given of a request: where to look, and who asks.
+pub(crate) struct Call {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) headers: HeaderMap,
+    caller: Arc<Caller>,
+}
+
+impl Call {
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context::new(&self.gateway, &self.headers).by(Arc::clone(&self.caller))
+    }
+}
+
+impl FromRequestParts<Arc<Gateway>> for Call {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        gateway: &Arc<Gateway>,
+    ) -> Result<Self, Infallible> {
+        Ok(Self {
+            gateway: Arc::clone(gateway),
+            headers: parts.headers.clone(),
+            caller: Caller::of(&parts.extensions),
+        })
+    }
+}
 
 /// A request, without its body.
 pub(crate) struct Context<'a> {

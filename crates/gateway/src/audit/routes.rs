@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tidegate_event_log::{LogError, Offset};
@@ -19,11 +19,11 @@ use super::Audit;
 use super::record::Entry;
 use super::store::{PARTITION, TOPIC, text_of};
 use crate::Gateway;
-use crate::answer::{json, parameter, within};
+use crate::answer::{parameter, within};
 use crate::clock::rfc3339;
 use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
-use crate::request::Context;
+use crate::request::Call;
 
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 1_000;
@@ -194,20 +194,15 @@ problems!(NotKept: NotFound);
     params(AuditQuery),
     responses((status = 200, description = "Records, and where the next page begins.", body = serde_json::Value))
 )]
-async fn get_audit(
-    State(gateway): State<Arc<Gateway>>,
-    query: Result<Query<AuditQuery>, QueryRejection>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let listed = async {
+async fn get_audit(call: Call, query: Result<Query<AuditQuery>, QueryRejection>) -> Response<Body> {
+    call.answer(async |gateway, context| {
         let Query(query) = parameter(query)?;
         let wanted = Wanted::of(&query)?;
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
         let page = gateway.audit.page(&wanted, query.before, limit);
-        within(&context, page).await
-    };
-    json(&context, listed.await)
+        within(context, page).await
+    })
+    .await
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -229,13 +224,8 @@ struct ChainQuery {
         NotKept,
     )
 )]
-async fn get_chain(
-    State(gateway): State<Arc<Gateway>>,
-    query: Result<Query<ChainQuery>, QueryRejection>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let shown = async {
+async fn get_chain(call: Call, query: Result<Query<ChainQuery>, QueryRejection>) -> Response<Body> {
+    call.answer(async |gateway, context| {
         let Query(query) = parameter(query)?;
         let read = async {
             let log = &gateway.audit.store.log;
@@ -243,12 +233,12 @@ async fn get_chain(
             let from = query.from.unwrap_or(start).max(start);
             log.read(TOPIC, PARTITION, from, READ_BYTES).await
         };
-        let read = within(&context, read).await?;
+        let read = within(context, read).await?;
         let records = read.records.iter();
         // As they stand, to the byte; one that is no text cannot be one of ours.
         let records: Vec<_> = records.map(|stored| text_of(&stored.record)).collect();
         let next = (read.next < read.high_watermark).then_some(read.next);
         Ok(json!({ "records": records, "next": next }))
-    };
-    json(&context, shown.await)
+    })
+    .await
 }

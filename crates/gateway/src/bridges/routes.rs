@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, Response};
+use axum::extract::{Path, Query};
+use axum::http::Response;
 use serde::{Deserialize, Serialize};
 use tidegate_contract::lineage::Lineage;
 use tidegate_event_log::{LogError, Record};
@@ -23,7 +23,7 @@ use crate::answer::{json, parameter, within};
 use crate::audit::{Act, Object};
 use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
-use crate::request::Context;
+use crate::request::Call;
 
 pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::default()
@@ -153,9 +153,9 @@ struct BridgesView {
     tag = "bridges",
     responses((status = 200, body = BridgesView))
 )]
-async fn get_bridges(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let bridges = &gateway.bridges;
+async fn get_bridges(call: Call) -> Response<Body> {
+    let context = call.context();
+    let bridges = &call.gateway.bridges;
     let in_force = bridges.in_force();
     let specs = in_force.bridges().filter_map(|name| in_force.bridge(name));
     let bridges = specs.map(|spec| bridges.status(spec)).collect();
@@ -170,13 +170,9 @@ async fn get_bridges(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) ->
     params(("contract" = String, Path, description = "The contract that it copies into.")),
     responses((status = 200, body = Status), NoBridge)
 )]
-async fn get_bridge(
-    State(gateway): State<Arc<Gateway>>,
-    contract: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let bridges = &gateway.bridges;
+async fn get_bridge(call: Call, contract: Result<Path<String>, PathRejection>) -> Response<Body> {
+    let context = call.context();
+    let bridges = &call.gateway.bridges;
     let found = parameter(contract).and_then(|Path(contract)| bridges.find(&contract));
     json(&context, found.map(|spec| bridges.status(&spec)))
 }
@@ -188,9 +184,9 @@ async fn get_bridge(
     tag = "bridges",
     responses((status = 200, description = "As `contract lineage -o json` prints it.", body = serde_json::Value))
 )]
-async fn get_lineage(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    json(&context, Ok(gateway.bridges.lineage()))
+async fn get_lineage(call: Call) -> Response<Body> {
+    let context = call.context();
+    json(&context, Ok(call.gateway.bridges.lineage()))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -225,24 +221,22 @@ struct Aborted {
     responses((status = 200, body = Resumed), BridgeProblems)
 )]
 async fn post_resume(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     act: Act,
     contract: Result<Path<String>, PathRejection>,
     query: Result<Query<ResumeQuery>, QueryRejection>,
-    headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let said = async {
+    call.answer(async |gateway, context| {
         let (Path(contract), Query(query)) = (parameter(contract)?, parameter(query)?);
         let resumed = gateway.bridges.resume(&contract, query.in_full, &act);
-        within(&context, resumed).await??;
+        within(context, resumed).await??;
         Ok(Resumed {
             contract,
             resumed: true,
             in_full: query.in_full,
         })
-    };
-    json(&context, said.await)
+    })
+    .await
 }
 
 /// Stops a rollout.
@@ -254,19 +248,17 @@ async fn post_resume(
     responses((status = 200, body = Aborted), BridgeProblems)
 )]
 async fn post_abort(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     act: Act,
     contract: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let said = async {
+    call.answer(async |gateway, context| {
         let Path(contract) = parameter(contract)?;
-        within(&context, gateway.bridges.abort(&contract, &act)).await??;
+        within(context, gateway.bridges.abort(&contract, &act)).await??;
         Ok(Aborted {
             contract,
             aborted: true,
         })
-    };
-    json(&context, said.await)
+    })
+    .await
 }

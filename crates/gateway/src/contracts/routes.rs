@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::Body;
+use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,10 +21,9 @@ use crate::answer::{json, parameter};
 use crate::audit::Act;
 use crate::clock::rfc3339;
 use crate::identity::Caller;
-use crate::identity::door::Admitted;
 use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
-use crate::request::Context;
+use crate::request::Call;
 
 /// A name that somebody gives himself.
 const MAX_NAME_CHARS: usize = 200;
@@ -150,21 +148,16 @@ impl Asked {
     request_body = Asked,
     responses((status = 200, body = Plan), PlanProblems)
 )]
-async fn post_plan(
-    State(gateway): State<Arc<Gateway>>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
-    body: Body,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let planned = async {
-        let (asked, _held) = read::<Asked>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
-        let request = asked.request(&caller)?;
+async fn post_plan(call: Call, body: Body) -> Response<Body> {
+    call.answer(async |gateway, context| {
+        let (asked, _held) =
+            read::<Asked>(gateway, context.headers, body, MAX_UPLOAD_BYTES).await?;
+        let request = asked.request(&context.caller)?;
         gateway
             .plan_contracts(request.wanted, request.options)
             .await
-    };
-    json(&context, planned.await)
+    })
+    .await
 }
 
 /// Returns the name that stands in the history of contracts.
@@ -181,19 +174,15 @@ fn acting(caller: &Caller, given: String) -> Result<String, Problem> {
     request_body = Asked,
     responses((status = 200, body = Applied), ApplyProblems)
 )]
-async fn post_set(
-    State(gateway): State<Arc<Gateway>>,
-    Extension(caller): Admitted,
-    act: Act,
-    headers: HeaderMap,
-    body: Body,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let applied = async {
-        let (asked, _held) = read::<Asked>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
-        gateway.apply_contracts(asked.request(&caller)?, act).await
-    };
-    json(&context, applied.await)
+async fn post_set(call: Call, act: Act, body: Body) -> Response<Body> {
+    call.answer(async |gateway, context| {
+        let (asked, _held) =
+            read::<Asked>(gateway, context.headers, body, MAX_UPLOAD_BYTES).await?;
+        gateway
+            .apply_contracts(asked.request(&context.caller)?, act)
+            .await
+    })
+    .await
 }
 
 /// Approves of a plan.
@@ -204,24 +193,17 @@ async fn post_set(
     request_body = Approving,
     responses((status = 200, body = Approving), ApprovalProblems)
 )]
-async fn post_approval(
-    State(gateway): State<Arc<Gateway>>,
-    Extension(caller): Admitted,
-    act: Act,
-    headers: HeaderMap,
-    body: Body,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let approved = async {
+async fn post_approval(call: Call, act: Act, body: Body) -> Response<Body> {
+    call.answer(async |gateway, context| {
         let (approving, _held) =
-            read::<Approving>(&gateway, &headers, body, MAX_SMALL_BYTES).await?;
+            read::<Approving>(gateway, context.headers, body, MAX_SMALL_BYTES).await?;
         let Approving { plan, name } = approving;
         let is_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
         if plan.len() != PLAN_ID_CHARS || !plan.chars().all(is_hex) {
             let detail = "`plan` is not the id of a plan: 32 hexadecimal digits";
             return Err(Problem::new(Kind::BadRequest, detail));
         }
-        let name = acting(&caller, name.trim().to_owned())?;
+        let name = acting(&context.caller, name.trim().to_owned())?;
         let is_name = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
         if !is_name || name.chars().any(char::is_control) {
             return Err(Problem::new(Kind::BadRequest, "`name` is not a name"));
@@ -229,8 +211,8 @@ async fn post_approval(
         let approved = gateway.approve_plan(plan.clone(), name.clone(), &act);
         approved.await?;
         Ok(Approving { plan, name })
-    };
-    json(&context, approved.await)
+    })
+    .await
 }
 
 /// Lists the sets that came into force, the newest first.
@@ -241,15 +223,11 @@ async fn post_approval(
     params(SetsQuery),
     responses((status = 200, body = SetsView))
 )]
-async fn get_sets(
-    State(gateway): State<Arc<Gateway>>,
-    query: Result<Query<SetsQuery>, QueryRejection>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+async fn get_sets(call: Call, query: Result<Query<SetsQuery>, QueryRejection>) -> Response<Body> {
+    let context = call.context();
     let listed = parameter(query).map(|Query(query)| {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
-        let folded = gateway.contracts.folded();
+        let folded = call.gateway.contracts.folded();
         let sets: Vec<SetView> = folded
             .iter()
             .flat_map(|folded| folded.history())

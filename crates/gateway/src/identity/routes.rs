@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
+use axum::extract::Path;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use tidegate_contract::units::Duration;
@@ -22,7 +22,7 @@ use crate::audit::{Act, Object};
 use crate::clock::rfc3339;
 use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
-use crate::request::Context;
+use crate::request::{Call, Context};
 
 const MAX_NAME_CHARACTERS: usize = 100;
 const MAX_CONTRACTS: usize = 100;
@@ -130,9 +130,9 @@ struct KeysView<'a> {
     tag = "keys",
     responses((status = 200, body = KeysView))
 )]
-async fn get_keys(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let keys = gateway.identity.keys.now();
+async fn get_keys(call: Call) -> Response<Body> {
+    let context = call.context();
+    let keys = call.gateway.identity.keys.now();
     let keys = keys
         .iter()
         .map(|key| KeyView::of_key(key, context.received_ms))
@@ -148,14 +148,10 @@ async fn get_keys(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Re
     params(("id" = String, Path, description = "The key's id.")),
     responses((status = 200, body = KeyView), NoKey)
 )]
-async fn get_key(
-    State(gateway): State<Arc<Gateway>>,
-    id: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+async fn get_key(call: Call, id: Result<Path<String>, PathRejection>) -> Response<Body> {
+    let context = call.context();
     match parameter(id) {
-        Ok(Path(id)) => show(&gateway, &context, &id, None),
+        Ok(Path(id)) => show(&call.gateway, &context, &id, None),
         Err(problem) => context.problem(problem),
     }
 }
@@ -184,13 +180,12 @@ fn show(
     responses((status = 201, body = KeyView), KeyProblems)
 )]
 async fn post_key(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     act: Act,
     caller: Admitted,
-    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+    let context = call.context();
     let made = async {
         let new: NewKey = read(body)?;
         let now_ms = context.received_ms;
@@ -205,7 +200,7 @@ async fn post_key(
                 Err(Problem::new(Kind::BadRequest, detail))
             }
         };
-        let made = gateway.identity.keys.change_by(&act, object, decide);
+        let made = call.gateway.identity.keys.change_by(&act, object, decide);
         within(&context, made).await??;
         Ok((record, secret))
     };
@@ -231,13 +226,12 @@ async fn post_key(
     responses((status = 200, body = KeyView), KeyProblems)
 )]
 async fn post_rotate(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     act: Act,
     id: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+    let context = call.context();
     let rotated = async {
         let Path(id) = parameter(id)?;
         let rotation: Rotation = match &body {
@@ -266,12 +260,12 @@ async fn post_rotate(
                 Err(_) => Object::default(),
             }
         };
-        let rotated = gateway.identity.keys.change_by(&act, object, decide);
+        let rotated = call.gateway.identity.keys.change_by(&act, object, decide);
         within(&context, rotated).await??;
         Ok((id, secret))
     };
     match rotated.await {
-        Ok((id, secret)) => show(&gateway, &context, &id, Some(&secret)),
+        Ok((id, secret)) => show(&call.gateway, &context, &id, Some(&secret)),
         Err(problem) => context.problem(problem),
     }
 }
@@ -285,12 +279,11 @@ async fn post_rotate(
     responses((status = 200, body = KeyView), KeyProblems)
 )]
 async fn delete_key(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     act: Act,
     id: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+    let context = call.context();
     let revoked = async {
         let Path(id) = parameter(id)?;
         let now_ms = context.received_ms;
@@ -307,12 +300,12 @@ async fn delete_key(
             Ok(key) => object(Some(&key.record), &after(&key.record), now_ms),
             Err(_) => Object::default(),
         };
-        let revoked = gateway.identity.keys.change_by(&act, object, decide);
+        let revoked = call.gateway.identity.keys.change_by(&act, object, decide);
         within(&context, revoked).await??;
         Ok(id)
     };
     match revoked.await {
-        Ok(id) => show(&gateway, &context, &id, None),
+        Ok(id) => show(&call.gateway, &context, &id, None),
         Err(problem) => context.problem(problem),
     }
 }

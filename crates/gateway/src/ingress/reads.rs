@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, Response};
+use axum::extract::{Path, Query};
+use axum::http::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,11 +15,10 @@ use super::original::{self, KeptRequest};
 use super::quarantine::{Entry, Page};
 use super::receipt::{Receipt, ReceiptId};
 use crate::Gateway;
-use crate::answer::{json, parameter, within};
-use crate::identity::door::Admitted;
+use crate::answer::{parameter, within};
 use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
-use crate::request::Context;
+use crate::request::Call;
 
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 500;
@@ -43,25 +41,19 @@ problems!(NothingThere: NotFound);
     params(("id" = String, Path, description = "The receipt's id.")),
     responses((status = 200, body = Receipt), NothingThere)
 )]
-async fn get_receipt(
-    State(gateway): State<Arc<Gateway>>,
-    id: Result<Path<String>, PathRejection>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers).by(caller);
-    let read = async {
+async fn get_receipt(call: Call, id: Result<Path<String>, PathRejection>) -> Response<Body> {
+    call.answer(async |gateway, context| {
         let Path(id) = parameter(id)?;
         let found = match ReceiptId::parse(&id) {
             Some(id) => {
                 let found = id.resolve(&*gateway.log, &context.caller);
-                within(&context, found).await?
+                within(context, found).await?
             }
             None => None,
         };
         found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no receipt of this id"))
-    };
-    json(&context, read.await)
+    })
+    .await
 }
 
 /// Reads the request that an event was made of, where its contract gives plain bodies another shape.
@@ -72,24 +64,14 @@ async fn get_receipt(
     params(("id" = String, Path, description = "The receipt's id.")),
     responses((status = 200, body = KeptRequest), NothingThere)
 )]
-async fn get_request(
-    State(gateway): State<Arc<Gateway>>,
-    id: Result<Path<String>, PathRejection>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers).by(caller);
-    let read = async {
+async fn get_request(call: Call, id: Result<Path<String>, PathRejection>) -> Response<Body> {
+    call.answer(async |gateway, context| {
         let Path(id) = parameter(id)?;
-        let found = within(
-            &context,
-            original::read(&*gateway.log, &id, &context.caller),
-        )
-        .await?;
+        let found = within(context, original::read(&*gateway.log, &id, &context.caller)).await?;
         let detail = "no request is kept under this id: the event's data is the body as it came";
         found.ok_or_else(|| Problem::new(Kind::NotFound, detail))
-    };
-    json(&context, read.await)
+    })
+    .await
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -112,13 +94,10 @@ struct QuarantineQuery {
     responses((status = 200, body = Page))
 )]
 async fn get_quarantine(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     query: Result<Query<QuarantineQuery>, QueryRejection>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers).by(caller);
-    let read = async {
+    call.answer(async |gateway, context| {
         let Query(query) = parameter(query)?;
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
         let page = gateway.quarantine_page(
@@ -127,9 +106,9 @@ async fn get_quarantine(
             limit,
             query.contract.as_deref(),
         );
-        within(&context, page).await
-    };
-    json(&context, read.await)
+        within(context, page).await
+    })
+    .await
 }
 
 /// Reads an event that broke its contract, with its bytes as they came.
@@ -141,16 +120,13 @@ async fn get_quarantine(
     responses((status = 200, body = Entry), NothingThere)
 )]
 async fn get_quarantine_entry(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     id: Result<Path<String>, PathRejection>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers).by(caller);
-    let read = async {
+    call.answer(async |gateway, context| {
         let Path(id) = parameter(id)?;
-        let entry = within(&context, gateway.quarantine_entry(&context.caller, &id)).await?;
+        let entry = within(context, gateway.quarantine_entry(&context.caller, &id)).await?;
         entry.ok_or_else(|| Problem::new(Kind::NotFound, "there is no quarantine entry of this id"))
-    };
-    json(&context, read.await)
+    })
+    .await
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use serde::{Deserialize, Serialize};
 use tidegate_contract::Reader;
 use tidegate_event_log::{LogError, Topic};
@@ -14,8 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::routes::NothingThere;
 use crate::Gateway;
-use crate::answer::{json, parameter, within};
-use crate::request::Context;
+use crate::answer::{parameter, within};
+use crate::request::Call;
 
 /// A page of readers asks each partition of each one's topic.
 const MAX_READERS: usize = 100;
@@ -166,14 +166,12 @@ impl Gateway {
     responses((status = 200, body = ReadersPage), NothingThere)
 )]
 pub(super) async fn get_readers(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     query: Result<Query<ReadersQuery>, QueryRejection>,
-    headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let read = async {
+    call.answer(async |gateway, context| {
         let Query(query) = parameter(query)?;
-        within(&context, gateway.readers_page(query)).await
-    };
-    json(&context, read.await)
+        within(context, gateway.readers_page(query)).await
+    })
+    .await
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, Response};
+use axum::extract::{Path, Query};
+use axum::http::Response;
 use serde::{Deserialize, Serialize};
 use tidegate_contract::{Contracts, EventContract};
 use tidegate_event_log::{LogError, Topic, TopicConfig, Watermarks};
@@ -20,7 +20,7 @@ use crate::clock::rfc3339;
 use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
 use crate::refusals::Refused;
-use crate::request::Context;
+use crate::request::Call;
 
 /// A page of topics asks each partition for its marks.
 const MAX_TOPICS: usize = 200;
@@ -94,9 +94,9 @@ struct ContractsView<'a> {
     tag = "contracts",
     responses((status = 200, body = ContractsView))
 )]
-async fn get_contracts(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let in_force = gateway.contracts.contracts();
+async fn get_contracts(call: Call) -> Response<Body> {
+    let context = call.context();
+    let in_force = call.gateway.contracts.contracts();
     let contracts = in_force
         .iter()
         .map(|contract| ContractView::of(contract, &in_force))
@@ -112,13 +112,9 @@ async fn get_contracts(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) 
     params(("name" = String, Path, description = "The contract's name.")),
     responses((status = 200, body = ContractView), NoContract)
 )]
-async fn get_contract(
-    State(gateway): State<Arc<Gateway>>,
-    name: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let in_force = gateway.contracts.contracts();
+async fn get_contract(call: Call, name: Result<Path<String>, PathRejection>) -> Response<Body> {
+    let context = call.context();
+    let in_force = call.gateway.contracts.contracts();
     let name = match parameter(name) {
         Ok(Path(name)) => name,
         Err(problem) => return context.problem(problem),
@@ -142,11 +138,8 @@ async fn get_contract(
     tag = "contracts",
     responses((status = 200, body = ContractView), NoContract)
 )]
-async fn get_contract_called_check(
-    gateway: State<Arc<Gateway>>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    get_contract(gateway, Ok(Path("check".to_owned())), headers).await
+async fn get_contract_called_check(call: Call) -> Response<Body> {
+    get_contract(call, Ok(Path("check".to_owned()))).await
 }
 
 /// What became of events since the gateway started.
@@ -179,8 +172,9 @@ struct Status {
     tag = "topics",
     responses((status = 200, body = Status))
 )]
-async fn get_status(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+async fn get_status(call: Call) -> Response<Body> {
+    let context = call.context();
+    let gateway = &call.gateway;
     let mut all = Account::default();
     let mut contracts = BTreeMap::new();
     for (name, lane) in gateway.metrics.all_lanes() {
@@ -334,18 +328,16 @@ struct TopicsQuery {
     responses((status = 200, body = TopicsPage), NothingThere)
 )]
 async fn get_topics(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     query: Result<Query<TopicsQuery>, QueryRejection>,
-    headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let read = async {
+    call.answer(async |gateway, context| {
         let Query(query) = parameter(query)?;
         let limit = query.limit.unwrap_or(MAX_TOPICS).clamp(1, MAX_TOPICS);
         let after = query.cursor.unwrap_or_default();
-        within(&context, gateway.topics_page(&after, limit)).await
-    };
-    json(&context, read.await)
+        within(context, gateway.topics_page(&after, limit)).await
+    })
+    .await
 }
 
 /// Reads a topic with its partitions' offsets.
@@ -356,15 +348,10 @@ async fn get_topics(
     params(("topic" = String, Path, description = "The topic's name.")),
     responses((status = 200, body = TopicView), NothingThere)
 )]
-async fn get_topic(
-    State(gateway): State<Arc<Gateway>>,
-    topic: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
-    let read = async {
+async fn get_topic(call: Call, topic: Result<Path<String>, PathRejection>) -> Response<Body> {
+    call.answer(async |gateway, context| {
         let Path(topic) = parameter(topic)?;
-        within(&context, gateway.topic_in_full(&topic)).await
-    };
-    json(&context, read.await)
+        within(context, gateway.topic_in_full(&topic)).await
+    })
+    .await
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, Response};
 use serde::Deserialize;
@@ -22,10 +21,9 @@ use super::positions::{MAX_PARTITIONS, Positions};
 use super::stream::{self, Followed};
 use crate::Gateway;
 use crate::answer::{json, parameter, within};
-use crate::identity::door::Admitted;
 use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
-use crate::request::Context;
+use crate::request::{Call, Context};
 
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 500;
@@ -97,13 +95,12 @@ impl From {
     )
 )]
 async fn get_events(
-    State(gateway): State<Arc<Gateway>>,
+    call: Call,
     topic: Result<Path<String>, PathRejection>,
     query: Result<Query<EventsQuery>, QueryRejection>,
-    Extension(caller): Admitted,
-    headers: HeaderMap,
 ) -> Response<Body> {
-    let context = Context::new(&gateway, &headers).by(caller);
+    let context = call.context();
+    let gateway = &call.gateway;
     let asked = async {
         let (Path(topic), Query(query)) = (parameter(topic)?, parameter(query)?);
         let topic = within(&context, gateway.topic(&topic)).await?;
@@ -114,9 +111,9 @@ async fn get_events(
         Ok(asked) => asked,
         Err(problem) => return context.problem(problem),
     };
-    if wants_stream(&headers) {
+    if wants_stream(&call.headers) {
         let followed = gateway.followed(&context, topic, query).await;
-        let stream = followed.and_then(|followed| stream::answer(&gateway, followed));
+        let stream = followed.and_then(|followed| stream::answer(gateway, followed));
         return stream.unwrap_or_else(|problem| gateway.refuse(&context, problem));
     }
     json(&context, gateway.page(&context, topic, query).await)

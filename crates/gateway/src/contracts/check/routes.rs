@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_contract::diff::Change;
@@ -18,7 +17,7 @@ use crate::Gateway;
 use crate::answer::json as answer;
 use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
-use crate::request::Context;
+use crate::request::Call;
 
 /// Events of each contract that are looked at where the caller says nothing.
 const DEFAULT_SAMPLE: u64 = 10_000;
@@ -80,17 +79,14 @@ impl Asked {
     request_body = Asked,
     responses((status = 200, body = CheckedView), CheckProblems)
 )]
-async fn post_check(
-    State(gateway): State<Arc<Gateway>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response<Body> {
-    let context = Context::new(&gateway, &headers);
+async fn post_check(call: Call, body: Body) -> Response<Body> {
+    let context = call.context();
     let checked = async {
-        let (asked, held) = read::<Asked>(&gateway, &headers, body, MAX_UPLOAD_BYTES).await?;
+        let (asked, held) =
+            read::<Asked>(&call.gateway, &call.headers, body, MAX_UPLOAD_BYTES).await?;
         let scope = asked.scope()?;
         let texts = texts(GIVEN, asked.files, asked.schemas)?;
-        let checked = gateway.check_contracts(texts, scope).await;
+        let checked = call.gateway.check_contracts(texts, scope).await;
         drop(held);
         checked
     };
