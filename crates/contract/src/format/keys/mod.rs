@@ -3,7 +3,12 @@
 //! `load/build.rs`. A key whose enforcer does not exist yet stands here as `not_yet`.
 
 mod consumer_contract;
+mod data;
+mod event;
 mod event_contract;
+mod ingress;
+mod privacy;
+mod topic;
 
 pub(crate) use self::consumer_contract::CONSUMER_CONTRACT;
 pub(crate) use self::event_contract::EVENT_CONTRACT;
