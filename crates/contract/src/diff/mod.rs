@@ -12,8 +12,6 @@ pub mod retained;
 mod rules;
 
 #[cfg(test)]
-mod reader_tests;
-#[cfg(test)]
 mod tests;
 
 use std::fmt;

@@ -1,8 +1,10 @@
+//! Whom a change breaks: its readers, and the events that are kept.
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::retained::{Judge, Stored, Tally};
-use super::{Change, EventPlace, Severity, diff};
+use crate::diff::retained::{Judge, Stored, Tally};
+use crate::diff::{Change, EventPlace, Severity, diff};
 use crate::load;
 use crate::model::Contracts;
 
