@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::explain::Explained;
 use crate::expression::Expression;
 use crate::load::Document;
-use crate::model::{Allowance, Handling, Priority, UnknownWord, Version};
+use crate::model::{Allowance, UnknownWord, Version, words};
 use crate::path::Path;
 use crate::units::Duration;
 
@@ -86,6 +86,20 @@ impl Via {
     }
 }
 
+words! {
+    /// How much weighs what breaks a reader.
+    Priority {
+        /// Its failure is the company's.
+        Critical = "critical",
+        /// Its failure makes reports late.
+        Analytical = "analytical",
+        /// Reads to mend something.
+        Repair = "repair",
+        /// May break.
+        Experimental = "experimental",
+    }
+}
+
 /// A rule that must hold of every event a reader reads.
 #[derive(Debug)]
 pub struct Requirement {
@@ -102,6 +116,18 @@ pub struct Duplicates {
     pub handling: Handling,
     /// The field by which it knows a repeat.
     pub by: Option<Path>,
+}
+
+words! {
+    /// What a reader does with an event it meets twice.
+    Handling {
+        /// Doing it twice is doing it once.
+        Idempotent = "idempotent",
+        /// Twice does harm that somebody accepted.
+        Tolerated = "tolerated",
+        /// Nothing.
+        None = "none",
+    }
 }
 
 /// Where a reader puts what it cannot process.

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use super::rules::{self, Rule};
 use super::{Change, Concerned, Severity, change, judged, same_schema};
-use crate::model::{Contracts, EventContract, Ordering, Priority};
+use crate::model::{Contracts, EventContract, Ordering};
 use crate::path::Path;
-use crate::reader::Reader;
+use crate::reader::{Priority, Reader};
 use crate::schema::{Field, compatibility};
 
 const READS: &str = "spec.reads";

@@ -2,7 +2,8 @@
 
 use super::super::{Findings, Rule};
 use crate::load::Level;
-use crate::model::{Contracts, Priority};
+use crate::model::Contracts;
+use crate::reader::Priority;
 
 pub(in super::super) static RULE: Rule = Rule {
     name: "reader-accepts-version",

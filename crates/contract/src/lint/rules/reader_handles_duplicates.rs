@@ -2,7 +2,8 @@
 
 use super::super::{Findings, Rule};
 use crate::load::Level;
-use crate::model::{Contracts, Handling};
+use crate::model::Contracts;
+use crate::reader::Handling;
 
 pub(in super::super) static RULE: Rule = Rule {
     name: "reader-handles-duplicates",
