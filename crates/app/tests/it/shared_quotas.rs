@@ -49,16 +49,12 @@ struct Counts {
     refused: AtomicUsize,
 }
 
-async fn call(url: String, caller: usize, counts: Arc<Counts>) {
+async fn call(url: String, counts: Arc<Counts>) {
     let client = reqwest::Client::new();
-    for number in 0_usize.. {
-        if counts.ends.load(Ordering::Relaxed) {
-            return;
-        }
+    while !counts.ends.load(Ordering::Relaxed) {
         let sent = client
             .post(format!("{url}/v1/events/orders"))
             .header("content-type", "application/json")
-            .header("idempotency-key", format!("{url}-{caller}-{number}"))
             .body(r#"{"customer": "c"}"#)
             .send()
             .await;
@@ -70,8 +66,6 @@ async fn call(url: String, caller: usize, counts: Arc<Counts>) {
         let counter = match answer.status().as_u16() {
             202 => &counts.admitted,
             429 => &counts.refused,
-            // The owner of its key was killed.
-            503 => continue,
             other => panic!("status {other}: {:?}", answer.text().await),
         };
         if counts.runs.load(Ordering::Relaxed) {
@@ -87,9 +81,9 @@ async fn call(url: String, caller: usize, counts: Arc<Counts>) {
 async fn admitted(replicas: Vec<Served>, kills: bool) -> f64 {
     let counts = Arc::new(Counts::default());
     let urls = replicas.iter().map(|replica| replica.url.clone());
-    let callers = urls.flat_map(|url| (0..CALLERS).map(move |caller| (url.clone(), caller)));
+    let callers = urls.flat_map(|url| (0..CALLERS).map(move |_| url.clone()));
     let callers: Vec<_> = callers
-        .map(|(url, caller)| tokio::spawn(call(url, caller, Arc::clone(&counts))))
+        .map(|url| tokio::spawn(call(url, Arc::clone(&counts))))
         .collect();
     sleep(WARM).await;
     let mut replicas = replicas;
