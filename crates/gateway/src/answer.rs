@@ -90,6 +90,24 @@ pub(crate) async fn within<T>(
     }
 }
 
+/// As [`within`], for what changes something: without an answer it is not known whether it did.
+pub(crate) async fn changed_within<T>(
+    context: &Context<'_>,
+    change: impl Future<Output = Result<T, LogError>>,
+) -> Result<T, Problem> {
+    let late = || LogError::in_doubt("the log did not answer in time");
+    let changed = timeout_at(context.deadline, change).await;
+    match changed.unwrap_or_else(|_| Err(late())) {
+        Err(error) if error.outcome() == Outcome::Unknown => {
+            tracing::warn!(error = %error, "the log failed a change");
+            let detail =
+                "the log did not say whether the change is made; look before you try again";
+            Err(Problem::new(Kind::OutcomeUnknown, detail).with_retry_after(RETRY_AFTER))
+        }
+        decided => within(context, std::future::ready(decided)).await,
+    }
+}
+
 /// Says that the log did not answer, and that nothing was stored.
 pub(crate) fn not_stored(reason: &str) -> Problem {
     log_problem(&LogError::not_stored(reason))

@@ -19,7 +19,7 @@ use super::spec::Spec;
 use super::state::{Change, Rollout, Table};
 use super::status::Status;
 use crate::Gateway;
-use crate::answer::{json, parameter, within};
+use crate::answer::{changed_within, json, parameter};
 use crate::audit::{Act, Object};
 use crate::openapi::problems;
 use crate::problem::{Kind, Problem};
@@ -229,7 +229,7 @@ async fn post_resume(
     call.answer(async |gateway, context| {
         let (Path(contract), Query(query)) = (parameter(contract)?, parameter(query)?);
         let resumed = gateway.bridges.resume(&contract, query.in_full, &act);
-        within(context, resumed).await??;
+        changed_within(context, resumed).await??;
         Ok(Resumed {
             contract,
             resumed: true,
@@ -254,7 +254,7 @@ async fn post_abort(
 ) -> Response<Body> {
     call.answer(async |gateway, context| {
         let Path(contract) = parameter(contract)?;
-        within(context, gateway.bridges.abort(&contract, &act)).await??;
+        changed_within(context, gateway.bridges.abort(&contract, &act)).await??;
         Ok(Aborted {
             contract,
             aborted: true,

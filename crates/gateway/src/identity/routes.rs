@@ -17,7 +17,7 @@ use super::caller::{DEFAULT_TENANT, Role};
 use super::door::Admitted;
 use super::keys::{Key, KeyRecord, Keys, MAX_KEYS, NewSecret, SecretRecord, new_id};
 use crate::Gateway;
-use crate::answer::{json, parameter, within};
+use crate::answer::{changed_within, json, parameter};
 use crate::audit::{Act, Object};
 use crate::clock::rfc3339;
 use crate::openapi::problems;
@@ -201,7 +201,7 @@ async fn post_key(
             }
         };
         let made = call.gateway.identity.keys.change_by(&act, object, decide);
-        within(&context, made).await??;
+        changed_within(&context, made).await??;
         Ok((record, secret))
     };
     match made.await {
@@ -261,7 +261,7 @@ async fn post_rotate(
             }
         };
         let rotated = call.gateway.identity.keys.change_by(&act, object, decide);
-        within(&context, rotated).await??;
+        changed_within(&context, rotated).await??;
         Ok((id, secret))
     };
     match rotated.await {
@@ -301,7 +301,7 @@ async fn delete_key(
             Err(_) => Object::default(),
         };
         let revoked = call.gateway.identity.keys.change_by(&act, object, decide);
-        within(&context, revoked).await??;
+        changed_within(&context, revoked).await??;
         Ok(id)
     };
     match revoked.await {

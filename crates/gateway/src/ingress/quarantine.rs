@@ -72,6 +72,8 @@ pub(crate) fn topic_spec() -> TopicSpec {
                 MAX_MESSAGE_BYTES.to_string(),
             ),
             ("retention.ms".to_owned(), "-1".to_owned()),
+            // A cluster may have a limit for all topics.
+            ("retention.bytes".to_owned(), "-1".to_owned()),
         ]),
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tidegate_gateway::{ContractSource, Identity, Issuer, Secret, Settings};
 use tokio::net::TcpListener;
 
+use crate::faults::Fault;
 use crate::harness::{Answer, Running, contracts_of, header, start, start_from_parts, start_on};
 
 const FIRST_KEY: &str = "a first key of more than enough letters";
@@ -168,6 +169,28 @@ async fn a_key_is_made_used_rotated_and_revoked() {
         let value = record.record.value.unwrap();
         let text = std::str::from_utf8(&value).unwrap();
         assert!(!text.contains(&key[21..]) && !text.contains(&new[21..]));
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_keys_that_the_log_does_not_answer_is_not_told_as_undone() {
+    let gateway = started().await;
+    let (id, _) = gateway.key(producer("acme")).await;
+    for (fault, expected) in [
+        (Fault::InDoubt, "outcome-unknown"),
+        (Fault::Hangs, "outcome-unknown"),
+        (Fault::NotStored, "log-unavailable"),
+    ] {
+        gateway.log.set(fault);
+        for (method, path, body) in [
+            ("POST", "/v1/keys", Some(producer("corp"))),
+            ("POST", &*format!("/v1/keys/{id}/rotate"), None),
+            ("DELETE", &*format!("/v1/keys/{id}"), None),
+        ] {
+            let answer = gateway.call_as(FIRST_KEY, method, path, body).await;
+            answer.problem(expected, 503);
+        }
+        gateway.log.set(Fault::None);
     }
 }
 
