@@ -1,7 +1,7 @@
 //! The clients that ask and change a cluster, and the clock. Calls of librdkafka that block run on threads of their own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -18,6 +18,8 @@ use crate::options::KafkaOptions;
 const NO_GROUP: &str = "_tidegate.readers";
 /// How often a client that nobody reads from looks for events, such as a token that ends.
 const POLL: Duration = Duration::from_millis(250);
+/// How often one is asked that does not know yet that it is the leader.
+const LEADER_PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) type Now = dyn Fn() -> i64 + Send + Sync;
 pub(crate) type Client = BaseConsumer<Context>;
@@ -107,11 +109,28 @@ impl Cluster {
 
     /// Asks for the range of what is committed in a partition. Blocks.
     pub(crate) fn marks(&self, topic: &str, partition: i32) -> Result<Watermarks, LogError> {
-        let marks = self
-            .committed
-            .fetch_watermarks(topic, partition, self.options.deadline);
+        let marks =
+            self.ask_leader(|client, limit| client.fetch_watermarks(topic, partition, limit));
         let (log_start, high) = marks.map_err(|error| error::question(&error, topic))?;
         Ok(Watermarks { log_start, high })
+    }
+
+    /// Asks something of the leader of a partition. A node that was just made the leader may not know of it yet, and
+    /// then it is asked again. Blocks.
+    pub(crate) fn ask_leader<T>(
+        &self,
+        ask: impl Fn(&Client, Duration) -> Result<T, KafkaError>,
+    ) -> Result<T, KafkaError> {
+        let deadline = Instant::now() + self.options.deadline;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match ask(&self.committed, left) {
+                Err(error) if error::is_between_leaders(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(LEADER_PAUSE);
+                }
+                answer => return answer,
+            }
+        }
     }
 }
 

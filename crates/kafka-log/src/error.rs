@@ -52,6 +52,21 @@ pub(crate) fn question(error: &KafkaError, about: &str) -> LogError {
     }
 }
 
+/// Says whether a question came to a node that is not the leader, or not yet: by itself that is over soon.
+pub(crate) fn is_between_leaders(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let code = error.rdkafka_error_code();
+    matches!(
+        code,
+        Some(
+            Code::NotLeaderForPartition
+                | Code::LeaderNotAvailable
+                | Code::FencedLeaderEpoch
+                | Code::UnknownLeaderEpoch
+        )
+    )
+}
+
 /// A change of a topic that was not even made, or that the cluster did not answer.
 pub(crate) fn creation(error: &KafkaError, topic: &str) -> LogError {
     match error {

@@ -385,8 +385,8 @@ impl Log for KafkaLog {
             // Times below 0 are questions of another kind in Kafka's protocol.
             list.add_partition_offset(&topic, partition, At::Offset(timestamp_ms.max(0)))
                 .map_err(failed)?;
-            let asked = cluster.asked();
-            let found = asked.offsets_for_times(list, cluster.options.deadline);
+            let found =
+                cluster.ask_leader(|client, limit| client.offsets_for_times(list.clone(), limit));
             let found = found.map_err(failed)?;
             let element = found.find_partition(&topic, partition);
             let element = element.ok_or_else(|| LogError::not_stored("no answer"))?;
