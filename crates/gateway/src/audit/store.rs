@@ -99,16 +99,18 @@ impl Store {
         if marks.high == end.position {
             return Ok(());
         }
-        if marks.high == marks.log_start {
+        let last = state::read_last(&*self.log, TOPIC, PARTITION, marks).await?;
+        let Some(last) = last else {
             end.position = marks.high;
             return Ok(());
-        }
-        let last = marks.high - 1;
-        let read = self.log.read(TOPIC, PARTITION, last, 0).await?;
-        let text = read.records.first().and_then(|it| text_of(&it.record));
+        };
+        let text = text_of(&last.record);
         let unsealed = text.map_or(Err("is no text"), Entry::unseal);
         let (entry, hash) = unsealed.map_err(|why| {
-            LogError::Corrupt(format!("record {last} of `{TOPIC}`, the newest, {why}"))
+            LogError::Corrupt(format!(
+                "record {} of `{TOPIC}`, the newest, {why}",
+                last.offset
+            ))
         })?;
         *end = End {
             position: marks.high,

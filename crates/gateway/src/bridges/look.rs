@@ -17,6 +17,7 @@ use super::spec::Spec;
 use super::state::{At, Rollout, Watch};
 use crate::ingress::quarantine;
 use crate::ingress::record::{self, header};
+use crate::state::read_last;
 
 /// A log that does not answer for so long is taken to be unavailable.
 pub(super) const CALL: Duration = Duration::from_secs(30);
@@ -32,7 +33,7 @@ pub(super) async fn newest_ms(
     let mut newest = None;
     for (partition, bounds) in (0..).zip(bounds) {
         if bounds.high > bounds.log_start {
-            let found = read_last(log, topic, partition, *bounds).await?;
+            let found = answered(read_last(log, topic, partition, *bounds)).await?;
             newest = newest.max(found.map(|stored| stored.timestamp_ms));
         }
     }
@@ -246,25 +247,6 @@ pub(super) async fn ends(log: &dyn Log, topic: &str) -> Result<Vec<Offset>, LogE
     let partitions = partitions(log, topic).await?;
     let marks = watermarks(log, topic, partitions).await?;
     Ok(marks.into_iter().map(|marks| marks.high).collect())
-}
-
-/// Returns the last record of a partition, or one near it. On Kafka the last offsets may hold none, so it steps back.
-async fn read_last(
-    log: &dyn Log,
-    topic: &str,
-    partition: i32,
-    bounds: Watermarks,
-) -> Result<Option<StoredRecord>, LogError> {
-    let mut back = 1;
-    loop {
-        let from = (bounds.high - back).max(bounds.log_start);
-        let read = answered(log.read(topic, partition, from, READ_BYTES)).await?;
-        let last = read.records.into_iter().next_back();
-        if last.is_some() || from == bounds.log_start {
-            return Ok(last);
-        }
-        back *= 2;
-    }
 }
 
 async fn read_one(
