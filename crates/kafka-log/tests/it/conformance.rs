@@ -8,7 +8,8 @@ use tidegate_event_log::Log;
 use tidegate_event_log::conformance::{Subject, run_all};
 use tidegate_kafka_log::{KafkaLog, KafkaOptions};
 
-use crate::support::{kafka, wipe};
+use crate::support::kafka;
+use crate::wipe::wipe;
 
 async fn subject(bootstrap: &str) -> Subject {
     wipe(bootstrap).await;

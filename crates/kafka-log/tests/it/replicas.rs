@@ -23,7 +23,8 @@ use tidegate_event_log::{
 use tidegate_kafka_log::{KafkaLog, KafkaOptions};
 
 use crate::proxy::{HEARTBEAT, JOIN_GROUP, PRODUCE, Proxy};
-use crate::support::{Kafka, kafka, wipe};
+use crate::support::{Kafka, kafka};
+use crate::wipe::wipe;
 
 const PARTITIONS: i32 = 3;
 /// Longer than a session, and than an open transaction of a replica that died is kept.
