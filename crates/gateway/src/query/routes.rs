@@ -215,7 +215,7 @@ struct TopicView {
     /// What holds: where nothing was set, what the log does.
     #[schema(value_type = BTreeMap<String, String>)]
     settings: TopicConfig,
-    /// Records kept now, over all partitions.
+    /// Records kept now, over all partitions. Where a cluster keeps the log, the ends of transactions count too.
     records: i64,
     /// In the page of one topic only.
     #[serde(skip_serializing_if = "Option::is_none")]

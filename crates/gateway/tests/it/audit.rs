@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tidegate_event_log::{Append, Log as _, Record};
+use tidegate_event_log::{Append, Record};
 use tidegate_gateway::{ContractSource, Settings};
 
 use crate::harness::{Running, fresh_log, start, start_from};
@@ -28,7 +28,7 @@ fn contracts(version: &str, schema: &str) -> Value {
 
 /// Starts a gateway that has time, also on a busy machine.
 async fn start_patiently() -> Running {
-    let (log, clock) = fresh_log();
+    let (log, clock) = fresh_log().await;
     start_from(log, clock, Settings::default(), ContractSource::Log).await
 }
 

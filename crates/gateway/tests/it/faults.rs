@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidegate_event_log::{
-    AlterTopic, Append, Appended, Bounds, Claim, Log, LogError, MemoryLog, Offset, Read, Topic,
-    TopicSpec, Watermarks,
+    AlterTopic, Append, Appended, Bounds, Claim, Log, LogError, Offset, Read, Topic, TopicSpec,
+    Watermarks,
 };
 use tokio::sync::Notify;
+
+use crate::logs::Keeper;
 
 /// What goes wrong in the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,25 +67,28 @@ const FAULTS: [Fault; 6] = [
 
 /// A real log that can be made to fail.
 pub(crate) struct FaultyLog {
-    inner: Arc<MemoryLog>,
+    inner: Arc<dyn Log>,
     fault: AtomicU8,
     breaks: Mutex<Option<Break>>,
     /// Told of each append that was late, once it was tried.
     pub(crate) landed: Arc<Notify>,
+    /// Goes last, when nothing of the log is used any more.
+    _keeper: Keeper,
 }
 
 impl FaultyLog {
-    pub(crate) fn over(log: MemoryLog) -> Self {
+    pub(crate) fn over(log: Arc<dyn Log>, keeper: Keeper) -> Self {
         Self {
-            inner: Arc::new(log),
+            inner: log,
             fault: AtomicU8::new(0),
             breaks: Mutex::default(),
             landed: Arc::default(),
+            _keeper: keeper,
         }
     }
 
     /// Returns the log itself, without faults.
-    pub(crate) fn real(&self) -> &Arc<MemoryLog> {
+    pub(crate) fn real(&self) -> &Arc<dyn Log> {
         &self.inner
     }
 

@@ -2,22 +2,23 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tidegate_contract::Contracts;
-use tidegate_event_log::{Log as _, MemoryLog, StoredRecord};
+use tidegate_event_log::{Log, StoredRecord};
 use tidegate_gateway::{
-    Clock, ContractSource, Gateway, Parts, Provider, RandomIds, Secret, Settings, Source,
-    serve_http, serve_ops, serve_registry,
+    ContractSource, Gateway, Parts, Provider, RandomIds, Secret, Settings, Source, serve_http,
+    serve_ops, serve_registry,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::faults::{AUDIT, FaultyLog};
+use crate::logs::{self, HandClock};
 
 pub(crate) const STRUCTURED: &str = "application/cloudevents+json";
 pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
@@ -127,22 +128,6 @@ fn load(text: String, schema: &str) -> Contracts {
     tidegate_contract::load::sources(&files, &schemas).unwrap_or_else(|found| panic!("{found}"))
 }
 
-/// A clock that stands until it is moved.
-pub(crate) struct HandClock(AtomicI64);
-
-impl HandClock {
-    pub(crate) fn advance(&self, by: Duration) {
-        self.0
-            .fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
-    }
-}
-
-impl Clock for HandClock {
-    fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// A gateway that serves.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -154,6 +139,8 @@ pub(crate) struct Running {
     pub(crate) client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     served: tokio::task::JoinHandle<std::io::Result<()>>,
+    /// The other doors close with it, so that nobody uses the log any more.
+    _gone: DropGuard,
 }
 
 pub(crate) async fn start() -> Running {
@@ -161,13 +148,13 @@ pub(crate) async fn start() -> Running {
 }
 
 pub(crate) async fn start_with(settings: Settings) -> Running {
-    let (log, clock) = fresh_log();
+    let (log, clock) = fresh_log().await;
     start_on(log, clock, settings).await
 }
 
 /// Starts a gateway whose contracts are in its log.
 pub(crate) async fn start_from_log() -> Running {
-    let (log, clock) = fresh_log();
+    let (log, clock) = fresh_log().await;
     start_again_from_log(log, clock).await
 }
 
@@ -175,7 +162,7 @@ pub(crate) async fn start_from_log() -> Running {
 pub(crate) async fn start_again_from_log(log: Arc<FaultyLog>, clock: Arc<HandClock>) -> Running {
     let settings = Settings {
         apply_deadline: Duration::from_millis(700),
-        audit_deadline: Duration::from_millis(200),
+        audit_deadline: Duration::from_millis(500),
         ..Settings::default()
     };
     start_from(log, clock, settings, ContractSource::Log).await
@@ -183,7 +170,7 @@ pub(crate) async fn start_again_from_log(log: Arc<FaultyLog>, clock: Arc<HandClo
 
 /// Starts a gateway with these contracts in force.
 pub(crate) async fn start_under(contracts: Contracts, settings: Settings) -> Running {
-    let (log, clock) = fresh_log();
+    let (log, clock) = fresh_log().await;
     start_from(log, clock, settings, ContractSource::Folder(contracts)).await
 }
 
@@ -193,11 +180,11 @@ pub(crate) fn source_of(provider: Provider, secrets: &[&str]) -> Source {
     Source::new(provider, secrets, Duration::from_secs(300)).unwrap()
 }
 
-pub(crate) fn fresh_log() -> (Arc<FaultyLog>, Arc<HandClock>) {
-    let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
-    let log_clock = Arc::clone(&clock);
-    let log = FaultyLog::over(MemoryLog::new(move || log_clock.now_ms()));
-    (Arc::new(log), clock)
+/// Opens a log with nothing in it, which has the time of the clock.
+pub(crate) async fn fresh_log() -> (Arc<FaultyLog>, Arc<HandClock>) {
+    let clock = Arc::new(HandClock::new());
+    let (log, keeper) = logs::open(&clock).await;
+    (Arc::new(FaultyLog::over(log, keeper)), clock)
 }
 
 /// Starts a gateway on a log that may have served another one.
@@ -212,7 +199,7 @@ pub(crate) async fn start_on(
 
 /// Starts a gateway of its own contracts on a log of its own.
 pub(crate) async fn start_from_parts(settings: Settings, source: ContractSource) -> Running {
-    let (log, clock) = fresh_log();
+    let (log, clock) = fresh_log().await;
     start_from(log, clock, settings, source).await
 }
 
@@ -222,6 +209,8 @@ pub(crate) async fn start_from(
     mut settings: Settings,
     source: ContractSource,
 ) -> Running {
+    settings.apply_deadline = logs::patience(settings.apply_deadline);
+    settings.audit_deadline = logs::patience(settings.audit_deadline);
     settings
         .sources
         .insert("github".to_owned(), source_of(Provider::Github, &[SECRET]));
@@ -241,18 +230,13 @@ pub(crate) async fn start_from(
     let served = tokio::spawn(serve_http(listener, Arc::clone(&gateway), stopped));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ops = listener.local_addr().unwrap();
-    tokio::spawn(serve_ops(
-        listener,
-        Arc::clone(&gateway),
-        std::future::pending(),
-    ));
+    let gone = CancellationToken::new();
+    let until = gone.clone().cancelled_owned();
+    tokio::spawn(serve_ops(listener, Arc::clone(&gateway), until));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let registry = listener.local_addr().unwrap();
-    tokio::spawn(serve_registry(
-        listener,
-        Arc::clone(&gateway),
-        std::future::pending(),
-    ));
+    let until = gone.clone().cancelled_owned();
+    tokio::spawn(serve_registry(listener, Arc::clone(&gateway), until));
     let client = reqwest::Client::new();
     Running {
         address,
@@ -264,6 +248,7 @@ pub(crate) async fn start_from(
         client,
         stop: Some(stop),
         served,
+        _gone: gone.drop_guard(),
     }
 }
 
@@ -316,35 +301,38 @@ impl Running {
     }
 
     /// Returns what the log has, whatever its faults.
-    pub(crate) fn real_log(&self) -> &Arc<MemoryLog> {
+    pub(crate) fn real_log(&self) -> &Arc<dyn Log> {
         self.log.real()
     }
 
     /// Reads every record of a topic.
     pub(crate) async fn records(&self, topic: &str) -> Vec<StoredRecord> {
-        let topics = self.log.real().topics().await.unwrap();
-        let topic = topics
-            .into_iter()
-            .find(|found| found.name == topic)
-            .unwrap();
+        let log = self.log.real();
+        let topics = log.topics().await.unwrap();
+        let mut topics = topics.into_iter();
+        let topic = topics.find(|found| found.name == topic).unwrap();
         let mut records = Vec::new();
         for partition in 0..topic.partitions {
-            let read = self
-                .log
-                .real()
-                .read(&topic.name, partition, 0, usize::MAX)
-                .await
-                .unwrap();
-            records.extend(read.records);
+            let mut from = 0;
+            loop {
+                let read = log.read(&topic.name, partition, from, usize::MAX);
+                let read = read.await.unwrap();
+                records.extend(read.records);
+                from = read.next;
+                if from >= read.high_watermark {
+                    break;
+                }
+            }
         }
         records
     }
 
-    /// Returns how many records there are in all topics but the audit, which has the refusals too.
+    /// Returns how many records there are in all topics but the audit, which has the refusals too, and those that the
+    /// log keeps for itself.
     pub(crate) async fn count(&self) -> usize {
         let mut count = 0;
         let mut topics = self.log.real().topics().await.unwrap();
-        topics.retain(|topic| topic.name != AUDIT);
+        topics.retain(|topic| topic.name != AUDIT && !logs::keeps_for_itself(&topic.name));
         for topic in topics {
             count += self.records(&topic.name).await.len();
         }

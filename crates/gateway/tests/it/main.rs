@@ -1,4 +1,4 @@
-//! The gateway through its HTTP doors, over the memory log: what a caller sees.
+//! The gateway through its HTTP doors, over either log: what a caller sees.
 //!
 //! Faults of the log are injected by a decorator of a real log; where bytes matter, requests go
 //! over a bare socket.
@@ -17,7 +17,10 @@ mod events;
 mod families;
 mod faults;
 mod harness;
+#[path = "../../../kafka-log/tests/it/held.rs"]
+mod held;
 mod identity;
+mod logs;
 mod openapi;
 mod privacy;
 mod quarantine;
@@ -30,3 +33,5 @@ mod schema_ids;
 mod sources;
 mod streams;
 mod tls;
+#[path = "../../../kafka-log/tests/it/wipe.rs"]
+mod wipe;

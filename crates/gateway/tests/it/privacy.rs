@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_contract::Contracts;
 use tidegate_gateway::{Secret, Settings};
 
-use crate::harness::{Answer, Running, header, start_from_log, start_under, structured};
+use crate::harness::{Answer, Running, fresh_log, header, start_from_log, start_under, structured};
 
 const CONTRACT: &str = r#"
 apiVersion: contract/v1
@@ -138,7 +138,7 @@ async fn a_contract_is_in_force_only_where_it_may_be() {
     let started = async |region: Option<&str>, key: Option<&str>| {
         use tidegate_gateway::{ContractSource, Gateway, Parts, RandomIds, SystemClock};
         let started = Gateway::start(Parts {
-            log: std::sync::Arc::new(tidegate_event_log::MemoryLog::new(|| 0)),
+            log: fresh_log().await.0,
             contracts: ContractSource::Folder(contracts("")),
             settings: settings(region, key),
             clock: std::sync::Arc::new(SystemClock),

@@ -14,11 +14,10 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto, version};
-use tidegate_event_log::MemoryLog;
 use tidegate_gateway::tls::{Client, Files, Need, Tls};
 use tidegate_gateway::{
-    Clock as _, ContractSource, Gateway, Listening, Parts, RandomIds, Settings, SystemClock,
-    serve_http, serve_ops,
+    ContractSource, Gateway, Listening, Parts, RandomIds, Settings, SystemClock, serve_http,
+    serve_ops,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,7 +25,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::read_to_end;
+use crate::harness::{fresh_log, read_to_end};
 
 const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
 
@@ -131,7 +130,7 @@ impl Door {
             }),
         };
         let gateway = Gateway::start(Parts {
-            log: Arc::new(MemoryLog::new(|| SystemClock.now_ms())),
+            log: fresh_log().await.0,
             contracts: ContractSource::Log,
             settings: Settings {
                 header_timeout: Duration::from_millis(500),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidegate_event_log::{Log, MemoryLog, Topic, TopicConfig, TopicSpec};
+use tidegate_event_log::{Log, Topic, TopicConfig, TopicSpec};
 use tidegate_gateway::ContractSource;
 
 use crate::harness::{
@@ -70,7 +70,7 @@ fn set<const N: usize>(contracts: [(&str, &str); N]) -> BTreeMap<String, String>
         .into()
 }
 
-async fn topics(log: &Arc<MemoryLog>) -> BTreeMap<String, Topic> {
+async fn topics(log: &Arc<dyn Log>) -> BTreeMap<String, Topic> {
     let topics = log.topics().await.unwrap().into_iter();
     topics
         .filter(|it| !it.internal)
