@@ -161,8 +161,8 @@ pub(crate) async fn start_from_log() -> Running {
 /// Starts another gateway on the log of one.
 pub(crate) async fn start_again_from_log(log: Arc<FaultyLog>, clock: Arc<HandClock>) -> Running {
     let settings = Settings {
-        apply_deadline: Duration::from_millis(700),
-        audit_deadline: Duration::from_millis(500),
+        apply_deadline: Duration::from_secs(2),
+        audit_deadline: Duration::from_secs(1),
         ..Settings::default()
     };
     start_from(log, clock, settings, ContractSource::Log).await
