@@ -431,7 +431,8 @@ fn gateway_settings(config: &Config) -> Result<tidegate_gateway::Settings, Failu
     settings.identity = tidegate_gateway::Identity {
         required: identity.required,
         first_key: first_key.transpose().context("the first key")?,
-        issuers: identity.issuer.iter().cloned().collect(),
+        issuers: identity.issuers.clone(),
+        certificates: identity.certificates.clone(),
     };
     for source in &config.sources {
         let name = || format!("the secret of source `{}`", source.name);

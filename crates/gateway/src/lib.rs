@@ -50,11 +50,12 @@ pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use contracts::ContractSource;
 pub use gateway::{Gateway, Parts, StartError};
 pub use http::{serve_http, serve_ops, serve_registry};
+pub use identity::caller::Role;
 pub use ingress::port::RecordRules;
 pub use server::Listening;
 pub use tidegate_event_log::Log;
 
 pub use settings::{
-    Algorithm, Encoding, HmacScheme, Identity, Issuer, Provider, Secret, Settings, Source,
-    SourceError,
+    Algorithm, CertificateHolder, Encoding, HmacScheme, Identity, Issuer, Provider, Secret,
+    Settings, Source, SourceError,
 };

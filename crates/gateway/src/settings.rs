@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::identity::caller::Role;
+use crate::tls::CertificateName;
+
 /// The settings of the gateway's doors.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -111,6 +114,21 @@ pub struct Identity {
     pub first_key: Option<Secret>,
     /// Whose tokens are trusted.
     pub issuers: Vec<Issuer>,
+    /// Who is known by the certificate of its connection, where it shows nothing else.
+    pub certificates: Vec<CertificateHolder>,
+}
+
+/// A caller that is known by a certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateHolder {
+    /// What the caller is called in records and in the audit.
+    pub name: String,
+    /// A name that its certificates bear, and those of nobody else.
+    pub certificate: CertificateName,
+    /// Whose events it sends and reads.
+    pub tenant: String,
+    /// What it may be here for.
+    pub roles: Vec<Role>,
 }
 
 /// An issuer of tokens (OpenID Connect, or any that signs JWTs), and what its claims mean here.
@@ -122,8 +140,8 @@ pub struct Issuer {
     pub issuer: String,
     /// What must be among their `aud`.
     pub audience: String,
-    /// The address of its JSON Web Key Set.
-    pub keys_url: String,
+    /// The address of its JSON Web Key Set; without it the issuer is asked.
+    pub keys_url: Option<String>,
     /// The claim that names the tenant; without it all are of the default tenant.
     pub tenant_claim: Option<String>,
     /// The claim that lists roles; words that are no roles here mean nothing.

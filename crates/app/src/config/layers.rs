@@ -11,7 +11,7 @@ use serde_saphyr::{Location, Spanned};
 use tidegate_contract::Diagnostic;
 use tidegate_contract::load::{Level, Snippet};
 
-use super::{Config, sources};
+use super::{Config, named};
 
 /// The declaration of all settings.
 pub(super) const DEFAULT: &str = include_str!("../tidegate.default.yaml");
@@ -20,10 +20,8 @@ const DEFAULT_NAME: &str = "tidegate.default.yaml";
 pub(super) const KAFKA: &str = "kafka.settings";
 /// Below this key stand names that the clients of a cluster know.
 pub(super) const KAFKA_LOG: &str = "kafka_log.settings";
-/// Below this key stand sources by names of their own, each with the same few keys.
-pub(super) const SOURCES: &str = "sources";
 /// Below these keys a line may hold a secret that was written where its reference should be.
-const HIDDEN: [&str; 4] = [SOURCES, "privacy", "identity.first_key", "kafka_log"];
+const HIDDEN: [&str; 4] = ["sources", "privacy", "identity.first_key", "kafka_log"];
 /// What variables of the environment begin with.
 const PREFIX: &str = "TIDEGATE__";
 
@@ -151,17 +149,17 @@ impl Layers {
                 return self.problems.push(place.error(plain_message(error), None));
             }
         };
-        let mut of_sources = BTreeSet::new();
+        let mut of_names = BTreeSet::new();
         for leaf in leaves {
             let mut key_place = Place::in_file(name, text, leaf.key_at);
             let mut place = Place::in_file(name, text, leaf.value_at);
             if HIDDEN.iter().any(|group| leaf.key.starts_with(group)) {
                 (key_place.snippet, place.snippet) = (None, None);
             }
-            if sources::key(&leaf.key).is_some_and(|key| !of_sources.insert(key)) {
+            if named::key(&leaf.key).is_some_and(|key| !of_names.insert(key)) {
                 let message = format!("`{}`: `secret` and `secrets` are one setting", leaf.key);
                 self.problems.push(key_place.error(message, None));
-            } else if leaf.is_list && !sources::is_list(&leaf.key) {
+            } else if leaf.is_list && !named::is_list(&leaf.key) {
                 let message = format!("`{}` has one value, not a list", leaf.key);
                 self.problems.push(place.error(message, None));
             } else if leaf.text.is_none() && self.is_group(&leaf.key) {
@@ -227,7 +225,7 @@ impl Layers {
                 .is_some_and(|own| own.starts_with('.'))
         };
         let of_kafka = below(KAFKA) || below(KAFKA_LOG);
-        let own = sources::key(key);
+        let own = named::key(key);
         let key = own.as_deref().unwrap_or(key);
         if of_kafka || own.is_some() || self.values.contains_key(key) {
             let empty = Written {
@@ -243,10 +241,10 @@ impl Layers {
             )
         } else {
             let likeness = |known: &&String| (1e6 * strsim::jaro_winkler(key, known)) as u32;
-            let of_source = sources::keys_beside(key);
-            let nearest = self.values.keys().chain(&of_source).max_by_key(likeness);
+            let beside = named::keys_beside(key);
+            let nearest = self.values.keys().chain(&beside).max_by_key(likeness);
             let hint = nearest.map(|nearest| format!("the nearest known one is `{nearest}`"));
-            let hint = sources::name_hint(key).or(hint);
+            let hint = named::name_hint(key).or(hint);
             place.error(format!("unknown setting `{key}`"), hint)
         };
         self.problems.push(problem);
@@ -255,7 +253,8 @@ impl Layers {
 
     fn is_group(&self, key: &str) -> bool {
         let group = format!("{key}.");
-        [KAFKA, KAFKA_LOG, SOURCES].contains(&key)
+        [KAFKA, KAFKA_LOG].contains(&key)
+            || named::is_group(key)
             || self.values.keys().any(|known| known.starts_with(&group))
     }
 

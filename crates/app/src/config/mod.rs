@@ -4,8 +4,11 @@
 //! Every value keeps where it came from, so that a wrong one is found. Reads no file but the one
 //! it is given; what the values do is `wire.rs`'s.
 
+mod certificates;
 mod exposure;
+mod issuers;
 mod layers;
+mod named;
 mod read;
 mod sources;
 
@@ -62,7 +65,8 @@ pub(crate) struct Ingress {
 pub(crate) struct Identity {
     pub(crate) required: bool,
     pub(crate) first_key: Option<SecretReference>,
-    pub(crate) issuer: Option<tidegate_gateway::Issuer>,
+    pub(crate) issuers: Vec<tidegate_gateway::Issuer>,
+    pub(crate) certificates: Vec<tidegate_gateway::CertificateHolder>,
 }
 
 /// The schema registry.

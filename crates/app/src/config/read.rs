@@ -14,7 +14,7 @@ use super::exposure::{Guard, may_listen};
 use super::layers::{KAFKA, KAFKA_LOG, Written};
 use super::{
     Config, Identity, Ingress, Kafka, KafkaLog, KafkaSetting, Listen, Log, Operations, Registry,
-    Source, sources,
+    certificates, issuers, sources,
 };
 
 /// The write-ahead log begins with so many segments.
@@ -53,6 +53,13 @@ pub(super) fn config(
     read.finish(config)
 }
 
+/// Reads settings below names; what is wrong is taken down by its key.
+type ReadNamed<T> = fn(&BTreeMap<String, Written>, &mut dyn FnMut(&str, String)) -> Vec<T>;
+
+fn asks_for_certificates(tls: &Option<tls::Files>) -> bool {
+    tls.as_ref().is_some_and(|files| files.client.is_some())
+}
+
 struct Reader {
     values: BTreeMap<String, Written>,
     problems: Vec<Diagnostic>,
@@ -68,7 +75,7 @@ impl Reader {
     ) -> Option<Config> {
         let data = self.optional("data");
         let contracts = self.optional("contracts");
-        let sources = self.sources();
+        let sources = self.named(sources::read);
         let region = self.optional("region");
         let hash_key = self.optional("privacy.hash_key");
         let ingress = self.ingress();
@@ -86,6 +93,16 @@ impl Reader {
         );
         let operations_tls = self.tls("operations");
         let operations = self.listen("operations.listen", &operations_tls);
+        if let (Some(ingress), Some(identity), Some(registry)) =
+            (&ingress, &identity, &registry_tls)
+            && !identity.certificates.is_empty()
+            && !asks_for_certificates(&ingress.tls)
+            && !asks_for_certificates(registry)
+        {
+            let message =
+                "`identity.certificates` needs `client_ca` in `ingress.tls` or `registry.tls`";
+            self.refuse("ingress.tls.client_ca", message.to_owned());
+        }
         let kafka_log = self.kafka_log(of_cluster);
         let log = self.log();
         Some(Config {
@@ -113,15 +130,16 @@ impl Reader {
         })
     }
 
-    fn sources(&mut self) -> Vec<Source> {
+    /// Reads what stands below names of the operator's own.
+    fn named<T>(&mut self, read: ReadNamed<T>) -> Vec<T> {
         let mut wrong = Vec::new();
-        let sources = sources::read(&self.values, &mut |key, message| {
+        let found = read(&self.values, &mut |key, message| {
             wrong.push((key.to_owned(), message));
         });
         for (key, message) in wrong {
             self.refuse(&key, message);
         }
-        sources
+        found
     }
 
     fn ingress(&mut self) -> Option<Ingress> {
@@ -164,37 +182,50 @@ impl Reader {
     fn identity(&mut self) -> Option<Identity> {
         let required = self.value("identity.required");
         let first_key = self.optional("identity.first_key");
+        let certificates = self.named(certificates::read);
         let issuer: Option<Option<String>> = self.optional("identity.oidc.issuer");
         let audience = self.value("identity.oidc.audience");
         let keys_url: Option<Option<String>> = self.optional("identity.oidc.keys_url");
         let tenant_claim = self.optional("identity.oidc.tenant_claim");
         let roles_claim = self.value("identity.oidc.roles_claim");
-        let issuer = match (issuer?, keys_url?) {
-            (None, None) => None,
-            (Some(issuer), Some(keys_url)) => Some(Issuer {
-                name: "oidc".to_owned(),
-                issuer,
-                audience: audience?,
-                keys_url,
-                tenant_claim: tenant_claim?,
-                roles_claim: roles_claim?,
-            }),
-            (Some(_), None) => {
-                let message = "`identity.oidc.issuer` needs `keys_url` beside it";
-                self.refuse("identity.oidc.issuer", message.to_owned());
-                None
-            }
+        let mut issuers = self.named(issuers::read);
+        match (issuer?, keys_url?) {
+            (None, None) => {}
+            (Some(issuer), keys_url) => issuers.insert(
+                0,
+                Issuer {
+                    name: issuers::FIRST.to_owned(),
+                    issuer,
+                    audience: audience?,
+                    keys_url,
+                    tenant_claim: tenant_claim?,
+                    roles_claim: roles_claim?,
+                },
+            ),
             (None, Some(_)) => {
                 let message = "`identity.oidc.keys_url` needs `issuer` beside it";
                 self.refuse("identity.oidc.keys_url", message.to_owned());
-                None
             }
-        };
+        }
+        self.refuse_namesakes(&issuers);
         Some(Identity {
             required: required?,
             first_key: first_key?,
-            issuer,
+            issuers,
+            certificates,
         })
+    }
+
+    /// Refuses issuers that cannot be told apart by their tokens.
+    fn refuse_namesakes(&mut self, all: &[Issuer]) {
+        for (place, issuer) in all.iter().enumerate() {
+            let earlier = all[..place].iter().find(|it| it.issuer == issuer.issuer);
+            if let Some(earlier) = earlier {
+                let key = format!("identity.issuers.{}.issuer", issuer.name);
+                let message = format!("`{key}` is that of issuer `{}` too", earlier.name);
+                self.refuse(&key, message);
+            }
+        }
     }
 
     /// Reads the files of a door's TLS: none, or certificate and key and perhaps what callers show.

@@ -21,7 +21,8 @@ pub(crate) fn certify(folder: &Path) {
         ("door", ExtendedKeyUsagePurpose::ServerAuth),
         ("caller", ExtendedKeyUsagePurpose::ClientAuth),
     ] {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let names = vec!["127.0.0.1".to_owned(), format!("{name}.example")];
+        let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &authority).unwrap();
@@ -71,6 +72,33 @@ fn the_command_line_asks_over_tls_and_shows_its_certificate() {
     served.send(Signal::HUP);
     let right = run(&[&list[..], &shown].concat());
     assert_eq!(right.code, 0, "{right}");
+    assert_eq!(served.signal(Signal::TERM).code(), Some(0));
+}
+
+#[test]
+fn a_certificate_is_a_credential_for_the_command_line() {
+    let folder = tempdir().unwrap();
+    certify(folder.path());
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let config = format!(
+        "ingress:\n  tls: {{certificate: {}, key: {}, client_ca: {}}}\nidentity:\n  required: true\n  \
+         certificates:\n    operations: {{certificate: \"dns:caller.example\", roles: [operator]}}\n",
+        at("door.pem"),
+        at("door.key"),
+        at("authority.pem")
+    );
+    std::fs::write(at("config.yaml"), config).unwrap();
+    let data = tempdir().unwrap();
+    let served = Served::start(data.path(), &["--config", &at("config.yaml")]);
+    let url = served.url.replace("http://", "https://");
+    let (authority, certificate, key) = (at("authority.pem"), at("caller.pem"), at("caller.key"));
+    let list = ["key", "list", "--url", &url, "--ca", &authority];
+    let shown = ["--cert", &certificate, "--key", &key];
+    let known = run(&[&list[..], &shown].concat());
+    assert_eq!(known.code, 0, "{known}");
+    let unknown = run(&list);
+    assert_ne!(unknown.code, 0, "{unknown}");
+    assert!(unknown.stderr.contains("Authorization"), "{unknown}");
     assert_eq!(served.signal(Signal::TERM).code(), Some(0));
 }
 

@@ -14,7 +14,7 @@ use crate::field_map::FieldMap;
 use crate::format::keys::{CONSUMER_CONTRACT, EVENT_CONTRACT, TEAM};
 use crate::migration::{Canary, Migration};
 use crate::model::{
-    Allowance, Approves, Auth, Deprecation, EventContract, EventRules, FieldRule, Idempotency,
+    Allowance, Approves, Deprecation, EventContract, EventRules, FieldRule, Idempotency,
     IngressRules, KeyRules, Lifecycle, Limit, OnFailure, OnInvalid, Peak, PersonalField, Quota,
     RequestRules, SchemaFormat, SchemaRules, SourceRule, Team, TimeRules, TopicRules,
 };
@@ -131,7 +131,6 @@ pub(super) fn event_contract(
     let rules = rules(written, &values, on_invalid, &mut wrong);
     let request = request(written, &values, schema, &mut wrong);
     let quotas = quotas(written, &values, &mut wrong);
-    let auth = auth(written, &values, &mut wrong);
     let migration = migration(written, &values, &mut wrong);
     event_type_of(&values, migration.is_some(), &mut wrong);
     let (schema, fingerprint) = match found {
@@ -206,7 +205,7 @@ pub(super) fn event_contract(
             },
         },
         ingress: IngressRules {
-            auth,
+            auth: values.items(written, "spec.ingress.auth"),
             ack_after: values.get("spec.ingress.ackAfter"),
             quotas,
             idempotency: Idempotency {
@@ -262,23 +261,6 @@ fn rules(
         }
     }
     rules
-}
-
-fn auth(written: &Written, values: &Values<'_>, wrong: &mut Vec<Wrong>) -> Vec<Auth> {
-    const KEY: &str = "spec.ingress.auth";
-    let mut ways = Vec::new();
-    for label in written.labels(KEY) {
-        let item = item_key(KEY, label);
-        match values.get::<String>(&item).parse() {
-            Ok(way) => ways.push(way),
-            // Certificates of callers are seen, and are nobody's proof yet.
-            Err(_) => wrong.push((
-                item,
-                Problem::new("`mtls` is not supported yet".to_owned(), None),
-            )),
-        }
-    }
-    ways
 }
 
 fn quotas(written: &Written, values: &Values<'_>, wrong: &mut Vec<Wrong>) -> Vec<Quota> {

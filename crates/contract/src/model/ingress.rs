@@ -39,6 +39,8 @@ pub enum Auth {
     },
     /// By the signature of a provider's webhook.
     Signature,
+    /// By the certificate that its connection began with.
+    Mtls,
 }
 
 impl Auth {
@@ -56,6 +58,7 @@ impl FromStr for Auth {
         Ok(match text {
             "api-key" => Self::ApiKey,
             "signature" => Self::Signature,
+            "mtls" => Self::Mtls,
             "oauth2" => Self::Oauth2 { scope: None },
             _ => match text.strip_prefix("oauth2:") {
                 Some(scope) if !scope.is_empty() => Self::Oauth2 {

@@ -96,6 +96,7 @@ fn actor(caller: &Caller, certificate: Option<&PeerCertificate>) -> Actor {
         (Proof::Key, _) => "key",
         (Proof::Token { .. }, _) => "token",
         (Proof::Signature, _) => "signature",
+        (Proof::Certificate, _) => "certificate",
     };
     Actor {
         tenant: caller.tenant.to_string(),
@@ -105,10 +106,10 @@ fn actor(caller: &Caller, certificate: Option<&PeerCertificate>) -> Actor {
 }
 
 fn name_in(shown: &PeerCertificate) -> String {
-    let mut names = shown.uris().iter().chain(shown.dns_names());
-    let name = shown.common_name().map(str::to_owned);
-    let name = name.or_else(|| names.next().cloned());
-    name.unwrap_or_else(|| format!("sha256:{}", shown.sha256()))
+    match shown.names().first() {
+        Some(name) => name.text().to_owned(),
+        None => format!("sha256:{}", shown.sha256()),
+    }
 }
 
 fn reason(response: &Response<Body>) -> String {

@@ -37,6 +37,8 @@ pub(crate) enum Proof {
     Token { scopes: Box<[Box<str>]> },
     /// By the signature of a provider's webhook.
     Signature,
+    /// By the certificate that its connection began with.
+    Certificate,
 }
 
 /// What a caller may be here for.
@@ -44,7 +46,7 @@ pub(crate) enum Proof {
     Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Role {
+pub enum Role {
     /// Sends events, and reads their receipts.
     Producer,
     /// Reads events.
@@ -60,7 +62,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 6] = [
+    /// All of them.
+    pub const ALL: [Self; 6] = [
         Self::Producer,
         Self::Consumer,
         Self::Owner,
@@ -78,6 +81,12 @@ impl Role {
             Self::Operator => "operator",
             Self::Auditor => "auditor",
         }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -210,7 +219,9 @@ impl Caller {
     /// authentication is off nobody is asked.
     pub(crate) fn proved(&self, ways: &[Auth]) -> bool {
         let proved = |way: &Auth| match (way, &self.proof) {
-            (Auth::ApiKey, Proof::Key) | (Auth::Signature, Proof::Signature) => true,
+            (Auth::ApiKey, Proof::Key)
+            | (Auth::Signature, Proof::Signature)
+            | (Auth::Mtls, Proof::Certificate) => true,
             (Auth::Oauth2 { scope: None }, Proof::Token { .. }) => true,
             (Auth::Oauth2 { scope: Some(scope) }, Proof::Token { scopes }) => {
                 scopes.iter().any(|has| **has == **scope)
@@ -254,6 +265,9 @@ mod tests {
             (token(&["a", "b"]), vec![oauth2(Some("c"))], false),
             (Proof::Signature, vec![Auth::ApiKey], false),
             (Proof::Signature, vec![Auth::Signature], true),
+            (Proof::Certificate, vec![Auth::Mtls], true),
+            (Proof::Certificate, vec![oauth2(None), Auth::ApiKey], false),
+            (Proof::Key, vec![Auth::Mtls], false),
             (Proof::Nothing, vec![Auth::Signature], true),
         ] {
             let found = caller(proof.clone(), &[]).proved(&by);

@@ -16,6 +16,7 @@ use crate::audit;
 use crate::problem::{Kind, Problem};
 use crate::registry::Error;
 use crate::request::Context;
+use crate::tls::PeerCertificate;
 
 /// Lets callers into the events door.
 pub(crate) async fn events(
@@ -60,8 +61,10 @@ async fn admit(
     let Rule::For(roles) = rule else {
         return Ok(());
     };
+    let shown = request.extensions().get::<PeerCertificate>();
     let now_ms = gateway.clock.now_ms();
-    let caller = gateway.identity.caller(request.headers(), now_ms).await?;
+    let caller = gateway.identity.caller(request.headers(), shown, now_ms);
+    let caller = caller.await?;
     request.extensions_mut().insert(Arc::clone(&caller));
     if !caller.roles.meets(roles) {
         let detail = format!("this asks for one of the roles {roles}");

@@ -6,6 +6,7 @@
 
 mod access;
 pub(crate) mod caller;
+mod certificates;
 pub(crate) mod door;
 mod keys;
 pub(crate) mod routes;
@@ -26,12 +27,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use self::caller::Caller;
 use self::caller::{DEFAULT_TENANT, Proof, Roles};
+use self::certificates::Certificates;
 use self::keys::{KeyText, Keys, used_record};
 use self::tokens::Tokens;
 use crate::clock::Clock;
 use crate::kept::Kept;
 use crate::problem::{Kind, Problem};
 use crate::settings::{self, Secret};
+use crate::tls::PeerCertificate;
 
 /// How often it is looked which keys were used.
 const LOOK_AT_USE: Duration = Duration::from_secs(60);
@@ -46,6 +49,7 @@ pub(crate) struct Identity {
     anonymous: Arc<Caller>,
     pub(crate) keys: Arc<Kept<Keys>>,
     tokens: Arc<Tokens>,
+    certificates: Certificates,
     /// The tasks end with it.
     _stop: DropGuard,
 }
@@ -96,17 +100,20 @@ impl Identity {
             anonymous: Arc::new(Caller::anonymous()),
             keys,
             tokens,
+            certificates: Certificates::new(settings.certificates),
             _stop: stop.drop_guard(),
         })
     }
 
-    /// Finds out who sent a request with this head.
+    /// Finds out who sent a request with this head over a connection that may have begun with a
+    /// certificate; what the request itself brings counts first.
     ///
     /// # Errors
     /// `Unauthenticated`; `BadRequest` if it says it in two ways.
     pub(crate) async fn caller(
         &self,
         headers: &HeaderMap,
+        shown: Option<&PeerCertificate>,
         now_ms: i64,
     ) -> Result<Arc<Caller>, Problem> {
         if !self.asks {
@@ -120,9 +127,12 @@ impl Identity {
         let text = value.map_or(Ok(""), |value| value.to_str()).unwrap_or("?");
         let mut decoded = String::new();
         match credentials(text, &mut decoded) {
-            Credentials::None => Err(unauthenticated(
-                "send `Authorization: Bearer` with an API key or a token",
-            )),
+            Credentials::None => match shown {
+                Some(shown) => self.certificates.caller(shown, now_ms),
+                None => Err(unauthenticated(
+                    "send `Authorization: Bearer` with an API key or a token",
+                )),
+            },
             Credentials::Key(key) => self.keys.now().caller(key, now_ms).ok_or_else(|| {
                 unauthenticated("the API key is unknown, or its time is over, or it was revoked")
             }),

@@ -1,6 +1,7 @@
-//! Tokens of the issuers that are trusted: their key sets, fetched and fetched again, and the tokens
-//! that were checked lately.
+//! Tokens of the issuers that are trusted: their key sets, found, fetched and fetched again, and the
+//! tokens that were checked lately.
 //!
+//! Where a set is, the issuer says itself unless a setting does (OpenID Connect Discovery 1.0 §4).
 //! A set that was fetched once is used until a newer one is: an issuer that is down takes nobody out. A
 //! key that is not in the set makes it be fetched again, but not more often than every few seconds,
 //! whatever strangers send.
@@ -12,7 +13,9 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::jwk::JwkSet;
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::caller::Caller;
 use super::token::{self, Holds, MAX_TOKEN_BYTES, Refused};
@@ -23,8 +26,12 @@ use crate::settings::Issuer;
 const REFRESH: Duration = Duration::from_secs(10 * 60);
 /// How often at most because of a key that is not in it, or because the last try failed.
 const RETRY: Duration = Duration::from_secs(5);
+/// For finding and fetching together: a caller waits for it.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
-const MAX_SET_BYTES: usize = 256 * 1024;
+/// Of a set, and of what an issuer says of itself.
+const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+/// Where an issuer says it, behind its own address.
+const DISCOVERY: &str = "/.well-known/openid-configuration";
 /// Tokens that need not be checked again, and for how long: then their keys are looked at anew.
 const MAX_CHECKED: usize = 10_000;
 const CHECKED_FOR_MS: i64 = 60 * 1_000;
@@ -47,8 +54,8 @@ struct KeySet {
 impl Tokens {
     pub(crate) fn new(issuers: Vec<Issuer>) -> Self {
         let key_set = |issuer| KeySet {
+            client: client_for(&issuer),
             issuer,
-            client: reqwest::Client::new(),
             keys: ArcSwapOption::empty(),
             tried: tokio::sync::Mutex::default(),
         };
@@ -148,31 +155,65 @@ impl KeySet {
     }
 
     async fn fetch(&self) {
-        match self.fetched().await {
+        let fetched = timeout(FETCH_TIMEOUT, self.fetched()).await;
+        let fetched = fetched.unwrap_or_else(|_| Err("it took too long".to_owned()));
+        match fetched {
             Ok(keys) => self.keys.store(Some(Arc::new(keys))),
             Err(why) => {
-                let (issuer, url) = (&self.issuer.name, &self.issuer.keys_url);
-                tracing::warn!(issuer, url, why, "the keys of an issuer cannot be fetched");
+                let (name, issuer) = (&self.issuer.name, &self.issuer.issuer);
+                tracing::warn!(name, issuer, why, "the keys of an issuer cannot be fetched");
             }
         }
     }
 
     async fn fetched(&self) -> Result<JwkSet, String> {
-        let request = self.client.get(&self.issuer.keys_url);
-        let response = request.timeout(FETCH_TIMEOUT).send().await;
-        let response = response.and_then(reqwest::Response::error_for_status);
-        let mut response = response.map_err(|error| error.to_string())?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| error.to_string())? {
-            if body.len() + chunk.len() > MAX_SET_BYTES {
-                return Err(format!("the set has more than {MAX_SET_BYTES} bytes"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let keys: JwkSet = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+        let keys: JwkSet = match &self.issuer.keys_url {
+            Some(url) => self.document(url).await?,
+            None => self.document(&self.discovered().await?).await?,
+        };
         match keys.keys.is_empty() {
             true => Err("the set has no keys".to_owned()),
             false => Ok(keys),
         }
     }
+
+    /// Asks the issuer where its set is.
+    async fn discovered(&self) -> Result<String, String> {
+        let issuer = &self.issuer.issuer;
+        let said = format!("{}{DISCOVERY}", issuer.trim_end_matches('/'));
+        let said: Discovered = self.document(&said).await?;
+        // Whoever answers for another issuer answers for nobody (§4.3).
+        match said.issuer == *issuer {
+            true => Ok(said.jwks_uri),
+            false => Err(format!("it says that it is issuer `{}`", said.issuer)),
+        }
+    }
+
+    async fn document<T: DeserializeOwned>(&self, url: &str) -> Result<T, String> {
+        let response = self.client.get(url).send().await;
+        let response = response.and_then(reqwest::Response::error_for_status);
+        let mut response = response.map_err(|error| error.to_string())?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| error.to_string())? {
+            if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
+                return Err(format!("`{url}` has more than {MAX_DOCUMENT_BYTES} bytes"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        serde_json::from_slice(&body).map_err(|error| format!("`{url}`: {error}"))
+    }
+}
+
+/// What an issuer says of itself, as far as it is needed.
+#[derive(Deserialize)]
+struct Discovered {
+    issuer: String,
+    jwks_uri: String,
+}
+
+/// What is found by way of an issuer with TLS is fetched with TLS, wherever it and redirections lead.
+fn client_for(issuer: &Issuer) -> reqwest::Client {
+    let only_tls = issuer.keys_url.is_none() && issuer.issuer.starts_with("https://");
+    let client = reqwest::Client::builder().https_only(only_tls).build();
+    client.expect("its TLS is built in")
 }

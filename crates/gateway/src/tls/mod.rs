@@ -5,6 +5,7 @@
 //! once, and a metric says it for as long as it lasts.
 
 mod load;
+mod name;
 mod peer;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use self::load::Loaded;
+pub use self::name::{CertificateName, NotAName};
 pub use self::peer::PeerCertificate;
 use crate::clock::Clock;
 use crate::metrics::DoorTls;

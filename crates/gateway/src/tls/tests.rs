@@ -81,16 +81,23 @@ fn a_caller_is_known_by_the_names_of_its_certificate() {
     params
         .distinguished_name
         .push(DnType::CommonName, "orders service");
+    params.not_after = date_time_ymd(2030, 1, 1);
     let uri = "spiffe://example/orders".try_into().unwrap();
     params.subject_alt_names.push(SanType::URI(uri));
     let (_, _, der) = make(&params);
     let peer = PeerCertificate::of(&der);
-    assert_eq!(peer.common_name(), Some("orders service"));
-    assert_eq!(peer.dns_names(), ["gateway.example"]);
-    assert_eq!(peer.uris(), ["spiffe://example/orders"]);
+    let names: Vec<String> = peer.names().iter().map(ToString::to_string).collect();
+    let expected = [
+        "cn:orders service",
+        "dns:gateway.example",
+        "uri:spiffe://example/orders",
+    ];
+    assert_eq!(names, expected);
     assert_eq!(peer.sha256().len(), 64);
+    let end_ms = 1_893_456_000_000;
+    assert!(peer.holds(end_ms) && !peer.holds(end_ms + 1_000));
     let unreadable = PeerCertificate::of(b"none");
-    assert_eq!(unreadable.common_name(), None);
+    assert!(unreadable.names().is_empty() && !unreadable.holds(end_ms));
     assert_ne!(unreadable.sha256(), peer.sha256());
 }
 

@@ -9,6 +9,7 @@ mod audit;
 mod bad_input;
 mod batches;
 mod bridges;
+mod certificates;
 mod contract_check;
 mod contracts;
 mod deadlines;
@@ -33,5 +34,6 @@ mod schema_ids;
 mod sources;
 mod streams;
 mod tls;
+mod tokens;
 #[path = "../../../kafka-log/tests/it/wipe.rs"]
 mod wipe;

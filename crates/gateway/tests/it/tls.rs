@@ -14,10 +14,11 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto, version};
+use tidegate_contract::Contracts;
 use tidegate_gateway::tls::{Client, Files, Need, Tls};
 use tidegate_gateway::{
-    ContractSource, Gateway, Listening, Parts, RandomIds, Settings, SystemClock, serve_http,
-    serve_ops,
+    ContractSource, Gateway, Identity, Listening, Parts, RandomIds, Settings, SystemClock,
+    serve_http, serve_ops,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,17 +31,17 @@ use crate::harness::{fresh_log, read_to_end};
 const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
 
 /// Who signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, PEM.
 #[derive(Clone)]
-struct Pair {
+pub(crate) struct Pair {
     certificate: String,
     key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -61,7 +62,7 @@ impl Authority {
         self.sign(CertificateParams::new(vec!["localhost".to_owned()]).unwrap())
     }
 
-    fn caller(&self, change: impl FnOnce(&mut CertificateParams)) -> Pair {
+    pub(crate) fn caller(&self, change: impl FnOnce(&mut CertificateParams)) -> Pair {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "caller");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -88,7 +89,7 @@ impl Authority {
 }
 
 /// A gateway whose events door speaks TLS.
-struct Door {
+pub(crate) struct Door {
     address: SocketAddr,
     ops: SocketAddr,
     tls: Tls,
@@ -116,6 +117,10 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 
 impl Door {
     async fn open(asks: Option<Asks>) -> Self {
+        Self::open_with(asks, Settings::default(), ContractSource::Log).await
+    }
+
+    async fn open_with(asks: Option<Asks>, settings: Settings, contracts: ContractSource) -> Self {
         let authority = Authority::new();
         let folder = tempfile::tempdir().unwrap();
         let pair = authority.door();
@@ -131,11 +136,11 @@ impl Door {
         };
         let gateway = Gateway::start(Parts {
             log: fresh_log().await.0,
-            contracts: ContractSource::Log,
+            contracts,
             settings: Settings {
                 header_timeout: Duration::from_millis(500),
                 tls_look_every: Duration::from_millis(20),
-                ..Settings::default()
+                ..settings
             },
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
@@ -173,6 +178,30 @@ impl Door {
             revoked,
         }))
         .await
+    }
+
+    /// Opens a door that asks who its callers are, and knows some by their certificates.
+    pub(crate) async fn knowing(
+        callers: &Authority,
+        identity: Identity,
+        contracts: Contracts,
+    ) -> Self {
+        let asks = Asks {
+            need: Need::Optional,
+            authorities: callers.0.pem(),
+            revoked: None,
+        };
+        let settings = Settings {
+            identity,
+            ..Settings::default()
+        };
+        Self::open_with(Some(asks), settings, ContractSource::Folder(contracts)).await
+    }
+
+    /// Returns a client that shows a certificate, or none, and where it asks.
+    pub(crate) fn client_showing(&self, shows: Option<&Pair>) -> (reqwest::Client, String) {
+        let client = self.client(trusting(&self.authority, shows, BOTH));
+        (client, format!("https://localhost:{}", self.address.port()))
     }
 
     fn put(&self, pair: &Pair) {

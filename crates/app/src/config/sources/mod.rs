@@ -10,22 +10,29 @@ use tidegate_contract::units;
 use tidegate_gateway::{Algorithm, Encoding, HmacScheme, Provider};
 
 use super::SecretReference;
-use super::layers::{SOURCES, Written};
+use super::layers::Written;
+use super::named::{Entry, Group};
 
-/// What a source may say of itself.
-const KEYS: [&str; 11] = [
-    "provider",
-    "secret",
-    "secrets",
-    "tolerance",
-    "header",
-    "algorithm",
-    "encoding",
-    "prefix",
-    "timestamp",
-    "id",
-    "type",
-];
+/// Where sources stand, and what one may say of itself.
+pub(super) const GROUP: Group = Group {
+    path: "sources",
+    one: "a source",
+    keys: &[
+        "provider",
+        "secret",
+        "secrets",
+        "tolerance",
+        "header",
+        "algorithm",
+        "encoding",
+        "prefix",
+        "timestamp",
+        "id",
+        "type",
+    ],
+    lists: &["secrets"],
+    single: Some(("secret", "secrets")),
+};
 /// The keys of `provider: hmac` alone.
 const HMAC_KEYS: [&str; 7] = [
     "header",
@@ -37,8 +44,7 @@ const HMAC_KEYS: [&str; 7] = [
     "type",
 ];
 const PROVIDERS: &str = "`github`, `stripe`, `shopify`, `slack`, `standard` or `hmac`";
-/// A name is part of an address and of event types.
-const MAX_NAME_CHARACTERS: usize = 64;
+const MAX_HEADER_CHARACTERS: usize = 64;
 /// A rotation needs two.
 const MAX_SECRETS: usize = 10;
 /// What providers advise.
@@ -55,78 +61,26 @@ pub(crate) struct Source {
     pub(crate) tolerance: Duration,
 }
 
-/// Parts `sources.NAME.KEY`.
-fn parts(key: &str) -> Option<(&str, &str)> {
-    let own = key.strip_prefix(SOURCES)?.strip_prefix('.')?;
-    let (name, key) = own.split_once('.')?;
-    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    let fits = (1..=MAX_NAME_CHARACTERS).contains(&name.len()) && name.bytes().all(known);
-    fits.then_some((name, key))
-}
-
-/// Returns the key under which a setting of a source is kept, if it is one.
-pub(super) fn key(key: &str) -> Option<String> {
-    let (name, own) = parts(key).filter(|(_, own)| KEYS.contains(own))?;
-    let kept = match own {
-        "secret" => "secrets",
-        other => other,
-    };
-    Some(format!("{SOURCES}.{name}.{kept}"))
-}
-
-/// Says what is wrong with the name of a source, if a setting is that of one.
-pub(super) fn name_hint(key: &str) -> Option<String> {
-    let (name, _) = key
-        .strip_prefix(SOURCES)?
-        .strip_prefix('.')?
-        .split_once('.')?;
-    let hint = format!(
-        "a source's name has up to {MAX_NAME_CHARACTERS} of `a` to `z`, `0` to `9`, `-` and `_`; `{name}` has not"
-    );
-    parts(key).is_none().then_some(hint)
-}
-
-/// Says whether a setting may be a list.
-pub(super) fn is_list(key: &str) -> bool {
-    parts(key).is_some_and(|(_, own)| own == "secrets")
-}
-
-/// Returns the keys that the source of a key may have.
-pub(super) fn keys_beside(key: &str) -> Vec<String> {
-    let beside = |(name, _)| KEYS.map(|own| format!("{SOURCES}.{name}.{own}")).to_vec();
-    parts(key).map(beside).unwrap_or_default()
-}
-
 /// Reads the sources of these settings; `refuse` takes down what is wrong, by its key.
 pub(super) fn read(
     values: &BTreeMap<String, Written>,
     refuse: &mut dyn FnMut(&str, String),
 ) -> Vec<Source> {
-    let mut of_names: BTreeMap<&str, BTreeMap<&str, &Written>> = BTreeMap::new();
-    for (key, written) in values {
-        if let Some((name, own)) = parts(key) {
-            of_names.entry(name).or_default().insert(own, written);
-        }
-    }
-    let read = |(name, keys)| Keys { name, keys }.source(refuse);
-    of_names.into_iter().filter_map(read).collect()
+    let read = |entry| Keys(entry).source(refuse);
+    GROUP.entries(values).into_iter().filter_map(read).collect()
 }
 
 /// The settings of one source.
-struct Keys<'a> {
-    name: &'a str,
-    keys: BTreeMap<&'a str, &'a Written>,
-}
+struct Keys<'a>(Entry<'a>);
 
 impl Keys<'_> {
     fn source(&self, refuse: &mut dyn FnMut(&str, String)) -> Option<Source> {
-        let any = *self.keys.keys().next()?;
         // `secret: null` is a source that is not there.
-        let references = match self.keys.get("secrets") {
+        let references = match self.0.keys.get("secrets") {
             Some(written) => written.text.clone()?,
             None => {
-                let message = format!("source `{}` needs `secret` or `secrets`", self.name);
-                refuse(&self.full(any), message);
+                let message = format!("source `{}` needs `secret` or `secrets`", self.0.name);
+                refuse(&self.0.any(), message);
                 return None;
             }
         };
@@ -134,13 +88,13 @@ impl Keys<'_> {
         let tolerance = self.tolerance(refuse);
         let provider = self.provider(refuse)?;
         if !matches!(provider, Provider::Hmac(_))
-            && let Some(own) = HMAC_KEYS.iter().find(|own| self.keys.contains_key(**own))
+            && let Some(own) = HMAC_KEYS.iter().find(|own| self.0.keys.contains_key(**own))
         {
             let key = self.full(own);
             refuse(&key, format!("`{key}` is of `provider: hmac` alone"));
         }
         Some(Source {
-            name: self.name.to_owned(),
+            name: self.0.name.to_owned(),
             provider,
             secrets: secrets?,
             tolerance: tolerance?,
@@ -148,11 +102,11 @@ impl Keys<'_> {
     }
 
     fn full(&self, own: &str) -> String {
-        format!("{SOURCES}.{}.{own}", self.name)
+        self.0.full(own)
     }
 
     fn text(&self, own: &str) -> Option<&str> {
-        self.keys.get(own)?.text.as_deref()
+        self.0.text(own)
     }
 
     fn secrets(
@@ -198,7 +152,7 @@ impl Keys<'_> {
 
     fn provider(&self, refuse: &mut dyn FnMut(&str, String)) -> Option<Provider> {
         let written = self.text("provider");
-        Some(match written.unwrap_or(self.name) {
+        Some(match written.unwrap_or(self.0.name) {
             "github" => Provider::Github,
             "stripe" => Provider::Stripe,
             "shopify" => Provider::Shopify,
@@ -240,7 +194,7 @@ impl Keys<'_> {
             .map_err(|(key, message)| refuse(&key, message))
             .ok();
         let Some(header) = header? else {
-            let message = format!("source `{}` needs `header`, the signature's", self.name);
+            let message = format!("source `{}` needs `header`, the signature's", self.0.name);
             refuse(&self.full("provider"), message);
             return None;
         };
@@ -273,7 +227,7 @@ impl Keys<'_> {
             return Ok(None);
         };
         let known = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if (1..=MAX_NAME_CHARACTERS).contains(&text.len()) && text.bytes().all(known) {
+        if (1..=MAX_HEADER_CHARACTERS).contains(&text.len()) && text.bytes().all(known) {
             return Ok(Some(text.to_owned()));
         }
         let key = self.full(own);
