@@ -45,6 +45,14 @@ impl Payload {
         Self::of_bytes(stored.record.value.as_ref(), content_type)
     }
 
+    /// Shows nothing of it.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            data: None,
+            data_base64: None,
+        }
+    }
+
     /// Shows the JSON that stands for data in another encoding, with the bytes beside it.
     pub(crate) fn decoded(json: Box<RawValue>, bytes: Option<&Bytes>) -> Self {
         Self {
@@ -55,10 +63,7 @@ impl Payload {
 
     pub(crate) fn of_bytes(value: Option<&Bytes>, content_type: Option<&str>) -> Self {
         let Some(value) = value else {
-            return Self {
-                data: None,
-                data_base64: None,
-            };
+            return Self::nothing();
         };
         let data = std::str::from_utf8(value)
             .ok()

@@ -23,13 +23,13 @@ use crate::ingress::port::RecordRules;
 use crate::ingress::quarantine;
 use crate::ingress::quota::Quotas;
 use crate::metrics::Metrics;
-use crate::privacy::Privacy;
 use crate::problem::Problem;
 use crate::reading::Streams;
 use crate::refusals::Refusals;
 use crate::registry::{self, store::Store};
 use crate::request::Context;
 use crate::settings::Settings;
+use crate::terms::Terms;
 
 /// How long `/readyz` waits for the log.
 const READY_WITHIN: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ pub enum StartError {
     },
     /// A contract may not be in force under these settings.
     #[error("contract `{contract}` cannot be in force here: {problem}\nhint: {hint}")]
-    Privacy {
+    Terms {
         /// The contract's name.
         contract: String,
         /// Why not.
@@ -108,7 +108,7 @@ pub enum StartError {
 pub struct Gateway {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) settings: Settings,
-    pub(crate) privacy: Privacy,
+    pub(crate) terms: Terms,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) metrics: Arc<Metrics>,
@@ -173,7 +173,7 @@ impl Gateway {
         let gateway = Arc::new(Self {
             audit: Arc::new(audit),
             log,
-            privacy: Privacy::of(&settings),
+            terms: Terms::of(&settings),
             settings,
             clock,
             ids,
@@ -217,8 +217,8 @@ impl Gateway {
     pub(crate) async fn make_ready(&self, current: Arc<Current>) -> Result<(), StartError> {
         let contracts = &*current.contracts;
         for contract in contracts {
-            if let Some((problem, hint)) = self.privacy.problem(contract) {
-                return Err(StartError::Privacy {
+            if let Some((problem, hint)) = self.terms.problem(contract) {
+                return Err(StartError::Terms {
                     contract: contract.name.clone(),
                     problem,
                     hint,

@@ -42,6 +42,7 @@ mod request;
 mod server;
 mod settings;
 mod state;
+mod terms;
 pub mod tls;
 mod write_limit;
 

@@ -14,7 +14,7 @@ use crate::field_map::FieldMap;
 use crate::format::keys::{CONSUMER_CONTRACT, EVENT_CONTRACT, TEAM};
 use crate::migration::{Canary, Migration};
 use crate::model::{
-    Allowance, Approves, Deprecation, EventContract, EventRules, FieldRule, Idempotency,
+    Allowance, Approves, Audience, Deprecation, EventContract, EventRules, FieldRule, Idempotency,
     IngressRules, KeyRules, Lifecycle, Limit, OnFailure, OnInvalid, Peak, PersonalField, Quota,
     RequestRules, SchemaFormat, SchemaRules, SourceRule, Team, TimeRules, TopicRules,
 };
@@ -133,6 +133,7 @@ pub(super) fn event_contract(
     let quotas = quotas(written, &values, &mut wrong);
     let migration = migration(written, &values, &mut wrong);
     event_type_of(&values, migration.is_some(), &mut wrong);
+    identities_asked_of(&values, &mut wrong);
     let (schema, fingerprint) = match found {
         Ok(found) => found,
         Err(problem) => {
@@ -142,6 +143,7 @@ pub(super) fn event_contract(
     };
     let personal = personal(written, &values, &schema, &mut wrong);
     let guards = guards(&values, &personal, &schema, &mut wrong);
+    let hiding = privacy::hiding(&personal, &schema);
     let lifecycle = values.get("spec.lifecycle");
     let deprecation = deprecation(&values, lifecycle, &name, &mut wrong);
     if !wrong.is_empty() {
@@ -221,6 +223,7 @@ pub(super) fn event_contract(
         classification: values.maybe("spec.privacy.classification"),
         regions: values.items(written, "spec.privacy.regions"),
         guards,
+        hiding,
         replay_window: values.maybe("spec.replay.window"),
         migration,
         document: Document::new(file, written),
@@ -395,6 +398,18 @@ fn deprecation(
         sunset,
         successor,
     })
+}
+
+/// Other companies send again what they have no answer to, and nobody here can mend their programs.
+fn identities_asked_of(values: &Values<'_>, wrong: &mut Vec<Wrong>) {
+    const KEY: &str = "spec.ingress.idempotency.required";
+    let audience: Audience = values.get("spec.audience");
+    let required: bool = values.get(KEY);
+    if audience != Audience::Internal && !required {
+        let message = format!("events for `{audience}` readers need identities: they come twice");
+        let hint = format!("remove `required: false`: with `audience: {audience}` it is `true`");
+        wrong.push((KEY.to_owned(), Problem::new(message, Some(hint))));
+    }
 }
 
 /// Says what is wrong with the type or the family of types, if it is.

@@ -102,6 +102,19 @@ hint: name the registry's subject in `schema.subject`"#,
 }
 
 #[test]
+fn events_for_other_companies_have_identities() {
+    check(
+        "class: fact",
+        "class: fact\n  audience: partner\n  ingress: {idempotency: {required: false}}",
+        r#"
+error: contracts/orders.yaml:7:37: events for `partner` readers need identities: they come twice
+7 |   ingress: {idempotency: {required: false}}
+  |                                     ^^^^^
+hint: remove `required: false`: with `audience: partner` it is `true`"#,
+    );
+}
+
+#[test]
 fn what_nothing_enforces_yet_is_refused_by_name() {
     check(
         "  key:",

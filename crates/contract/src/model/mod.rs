@@ -77,6 +77,8 @@ pub struct EventContract {
     /// Where the events may be kept; nothing means anywhere.
     pub regions: Vec<String>,
     pub(crate) guards: Guards,
+    /// What is hidden from readers who may not see fields about persons.
+    pub(crate) hiding: Guards,
     /// How far back events must stay readable; absent means the whole retention.
     pub replay_window: Option<Duration>,
     /// The earlier event type that this one takes over from.

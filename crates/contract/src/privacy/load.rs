@@ -16,7 +16,7 @@ pub(crate) fn guards(fields: &[PersonalField], schema: &Schema) -> Guards {
     guards
 }
 
-fn add(guards: &mut Guards, names: &[Vec<String>], protect: Protect) {
+pub(super) fn add(guards: &mut Guards, names: &[Vec<String>], protect: Protect) {
     let Some((first, rest)) = names.split_first() else {
         return;
     };

@@ -10,6 +10,7 @@ mod members;
 mod redact;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::borrow::Cow;
 
@@ -26,6 +27,7 @@ use crate::tree::Tree;
 
 pub(crate) use self::load::{guards, problem};
 pub use self::redact::{Form, Kept};
+pub(crate) use self::view::hiding;
 
 /// Stands for what a mask hides.
 const HIDDEN: &str = "****";

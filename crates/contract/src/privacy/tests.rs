@@ -323,3 +323,77 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whoever_may_not_see_persons_sees_none_whatever_is_stored() {
+    let fields = "      $.email: {category: contact, protect: hash}
+      $.phone: {category: contact}
+      $.age: {category: age}
+      $.lines: {category: address}
+      $.person.name: {category: identity}
+      $.person: {category: identity}
+";
+    let contract = load("json", fields, "").unwrap();
+    let hashed = "0f".repeat(32);
+    for (data, expected) in [
+        (
+            json!({"id": "1", "must": "m"}),
+            json!({"id": "1", "must": "m"}),
+        ),
+        (json!({"email": hashed}), json!({"email": hashed})),
+        // Stored before there were hashes.
+        (
+            json!({"email": "ada@example.com"}),
+            json!({"email": "****.com"}),
+        ),
+        (json!({"phone": "123"}), json!({"phone": "****"})),
+        (
+            json!({"age": 36, "lines": [{"a": 1}]}),
+            json!({"age": null, "lines": null}),
+        ),
+        (
+            json!({"person": {"name": "Ada", "note": "n"}}),
+            json!({"person": null}),
+        ),
+        (
+            json!({"person": null, "phone": ""}),
+            json!({"person": null, "phone": ""}),
+        ),
+    ] {
+        let hidden = contract.hide_persons(data.to_string().as_bytes());
+        let hidden: Value = serde_json::from_str(&hidden.unwrap()).unwrap();
+        assert_eq!(hidden, expected);
+    }
+    for unreadable in [&b"no json"[..], b"\xff", b""] {
+        assert_eq!(contract.hide_persons(unreadable), None);
+    }
+    assert_eq!(contract.hide_persons(b"[1]").as_deref(), Some("null"));
+    let path = |text: &str| text.parse().unwrap();
+    assert!(contract.is_about_persons() && contract.tells_of_persons(&path("$.person.note")));
+    assert!(!contract.tells_of_persons(&path("$.id")));
+}
+
+#[test]
+fn persons_are_hidden_in_every_form_of_json_and_in_what_was_decoded() {
+    let fields = "      $.email: {category: contact}
+      $.person.name: {category: identity}
+";
+    let contract = load("avro", fields, "").unwrap();
+    // Avro's own JSON names the branch of a union, and plain JSON does not.
+    for person in [json!({"Person": {"name": "Ada"}}), json!({"name": "Ada"})] {
+        let data = json!({"id": "1", "must": "m", "email": "a@b.c", "ip": null, "person": person});
+        let Some(hidden) = contract.hide_persons(data.to_string().as_bytes()) else {
+            continue;
+        };
+        assert!(
+            !hidden.contains("Ada") && !hidden.contains("a@b.c"),
+            "{hidden}"
+        );
+        assert!(hidden.contains("\"must\":\"m\""), "{hidden}");
+    }
+    let decoded = json!({"id": "1", "must": "m", "email": "a@b.c", "person": {"name": "Ada"}});
+    let hidden = contract.hide_persons_decoded(&decoded.into()).unwrap();
+    let hidden: Value = serde_json::from_str(&hidden).unwrap();
+    let expected = json!({"id": "1", "must": "m", "email": "****", "person": {"name": "****"}});
+    assert_eq!(hidden, expected);
+}

@@ -285,7 +285,7 @@ impl Gateway {
     pub(super) async fn world(&self) -> Result<World, LogError> {
         let topics = self.log.topics().await?;
         Ok(World {
-            privacy: self.privacy.clone(),
+            terms: self.terms.clone(),
             topics: topics.into_iter().map(|it| (it.name.clone(), it)).collect(),
             bounds: self.log.bounds().await?,
             registry: self.registry.table(),

@@ -20,8 +20,8 @@ use super::record::{Document, Set, hash_of};
 use super::store::{Folded, MAX_TEXT_BYTES};
 use super::topics::{beyond, dead_letter_spec, differences, growth_breaks};
 use crate::ingress::lane::topic_spec;
-use crate::privacy::Privacy;
 use crate::registry::{Table, subject};
+use crate::terms::Terms;
 
 /// The kind of documents that govern topics.
 const EVENT_CONTRACT: &str = "EventContract";
@@ -71,7 +71,7 @@ pub(crate) struct World {
     pub(crate) topics: BTreeMap<String, Topic>,
     pub(crate) bounds: Bounds,
     pub(crate) registry: Arc<Table>,
-    pub(crate) privacy: Privacy,
+    pub(crate) terms: Terms,
 }
 
 /// A plan and the set that it leads to.
@@ -132,7 +132,7 @@ pub(crate) fn plan(
             continue;
         }
         if let Some(contract) = contracts.by_name(&piece.name) {
-            if let Some((message, hint)) = drafting.world.privacy.problem(contract) {
+            if let Some((message, hint)) = drafting.world.terms.problem(contract) {
                 drafting.refuse(&contract.name, message, hint);
             }
             drafting.topic(contract);

@@ -24,6 +24,9 @@ const OWNERS: Rule = Rule::For(Roles::of(&[Role::Owner, Role::Operator]));
 const APPROVERS: Rule = Rule::For(Roles::of(&[Role::Approver]));
 const REVIEWERS: Rule = Rule::For(Roles::of(&[Role::Owner, Role::Approver, Role::Operator]));
 const AUDITORS: Rule = Rule::For(Roles::of(&[Role::Auditor]));
+/// Whoever answers for a contract sees what its events say of persons. Others who may read events see
+/// these fields hidden, as they need them for nothing that the gateway knows of.
+const SEE_PERSONS: Roles = Roles::of(&[Role::Owner]);
 const STAFF: Rule = Rule::For(Roles::of(&[Role::Owner, Role::Operator, Role::Auditor]));
 
 /// Returns the rule of an address of the events door, by its route.
@@ -51,6 +54,11 @@ pub(crate) fn of_events(method: &Method, route: &str) -> Option<Rule> {
         _ => return None,
     };
     Some(choose(method, read, write))
+}
+
+/// Says whether roles let fields about persons be seen.
+pub(crate) fn sees_persons(roles: Roles) -> bool {
+    roles.meets(SEE_PERSONS)
 }
 
 /// Returns the rule of an address of the schema registry: whoever has a role reads, owners change.
@@ -90,6 +98,13 @@ mod tests {
             (Method::PUT, "/config", OWNERS),
         ] {
             assert_eq!(of_registry(&method, route), expected, "{method} {route}");
+        }
+    }
+
+    #[test]
+    fn persons_are_seen_by_owners() {
+        for role in Role::ALL {
+            assert_eq!(sees_persons(Roles::of(&[role])), role == Role::Owner);
         }
     }
 

@@ -8,6 +8,8 @@ use axum::http::Extensions;
 use serde::{Deserialize, Serialize};
 use tidegate_contract::model::Auth;
 
+use super::access;
+
 /// The tenant of callers who name none.
 pub(crate) const DEFAULT_TENANT: &str = "default";
 
@@ -205,9 +207,19 @@ impl Caller {
         }
     }
 
+    /// Says whether what is of any tenant may be shown to it.
+    pub(crate) fn sees_every_tenant(&self) -> bool {
+        self.roles.has(Role::Operator)
+    }
+
     /// Says whether what is of a tenant may be shown to it.
     pub(crate) fn sees(&self, tenant: Option<&str>) -> bool {
-        self.roles.has(Role::Operator) || tenant.unwrap_or(DEFAULT_TENANT) == &*self.tenant
+        self.sees_every_tenant() || tenant.unwrap_or(DEFAULT_TENANT) == &*self.tenant
+    }
+
+    /// Says whether it may see fields about persons.
+    pub(crate) fn sees_persons(&self) -> bool {
+        access::sees_persons(self.roles)
     }
 
     /// Says whether it may send to a contract of this name.

@@ -79,7 +79,7 @@ impl Gateway {
         if let Err(problem) = may_send(&context.caller, &lane.contract) {
             return Plan::Done(Err(problem));
         }
-        let hash = |text: &str| self.privacy.hash(text);
+        let hash = |text: &str| self.terms.privacy.hash(text);
         if let Err(problem) = take_quota(context, &lane, &submission) {
             let why = Why::Quota(problem);
             let refusal = Refusal::new(context, &lane, submission, why, &hash);

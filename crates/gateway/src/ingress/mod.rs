@@ -27,4 +27,6 @@ mod submission;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use record::{CE_TIME, content_type_of, data_of, framed, header};
+pub(crate) use record::{
+    CE_ID, CE_TIME, content_type_of, data_of, framed, header, is_of_request, tenant_of,
+};

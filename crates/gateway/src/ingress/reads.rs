@@ -67,6 +67,16 @@ async fn get_receipt(call: Call, id: Result<Path<String>, PathRejection>) -> Res
 async fn get_request(call: Call, id: Result<Path<String>, PathRejection>) -> Response<Body> {
     call.answer(async |gateway, context| {
         let Path(id) = parameter(id)?;
+        let topic = ReceiptId::parse(&id).map(|id| id.topic().to_owned());
+        let lanes = gateway.lanes();
+        let lane = topic.and_then(|topic| lanes.of_topic(&topic));
+        if lane.is_some_and(|lane| lane.contract.is_about_persons())
+            && !context.caller.sees_persons()
+        {
+            // Where in it they are, only the contract's map knows.
+            let detail = "the request may hold fields about persons: owners see it";
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
         let found = within(context, original::read(&*gateway.log, &id, &context.caller)).await?;
         let detail = "no request is kept under this id: the event's data is the body as it came";
         found.ok_or_else(|| Problem::new(Kind::NotFound, detail))

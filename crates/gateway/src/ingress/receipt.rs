@@ -148,6 +148,11 @@ impl<'a> ReceiptId<'a> {
         })
     }
 
+    /// Returns the topic that the event is said to be in.
+    pub(crate) fn topic(&self) -> &'a str {
+        self.topic
+    }
+
     /// Reads the record it names, if there is one: no such place, another event there, or one of a
     /// tenant that the caller does not see, is none.
     pub(crate) async fn record(
@@ -164,7 +169,7 @@ impl<'a> ReceiptId<'a> {
         Ok(found.filter(|stored| {
             let id = record::header(stored, record::CE_ID);
             id.is_some_and(|id| short_hash(id.as_bytes()) == self.hash)
-                && caller.sees(record::header(stored, record::TENANT_NAME))
+                && caller.sees(record::tenant_of(stored))
         }))
     }
 

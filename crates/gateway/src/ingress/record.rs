@@ -148,6 +148,16 @@ pub(crate) fn header<'a>(stored: &'a StoredRecord, name: &str) -> Option<&'a str
     std::str::from_utf8(header.value.as_deref()?).ok()
 }
 
+/// Says whether a header is of the request that the event was made of.
+pub(crate) fn is_of_request(header: &Header) -> bool {
+    header.name == REQUEST_BODY || header.name.starts_with(REQUEST_HEADER_PREFIX.as_bytes())
+}
+
+/// Returns the tenant that a record is of, if it says so.
+pub(crate) fn tenant_of(stored: &StoredRecord) -> Option<&str> {
+    header(stored, TENANT_NAME)
+}
+
 /// Returns the media type a record was stored with.
 pub(crate) fn content_type_of(stored: &StoredRecord) -> Option<&str> {
     header(stored, CONTENT_TYPE)

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tidegate_event_log::LogError;
 use utoipa::ToSchema;
 
+use super::access::Sight;
 use super::event::{Stands, StoredEvent};
 use super::filter::Filter;
 use crate::Gateway;
@@ -19,8 +20,12 @@ pub(super) struct EventsPage {
     events: Vec<StoredEvent>,
     /// The offset to read on from. With a filter a page may be empty and not the last.
     next: i64,
-    log_start_offset: i64,
-    high_watermark: i64,
+    /// The first offset that is kept, for readers who see every tenant's events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_start_offset: Option<i64>,
+    /// The offset of the next event that comes, for readers who see every tenant's events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    high_watermark: Option<i64>,
 }
 
 /// What is asked for.
@@ -31,6 +36,7 @@ pub(super) struct Asked {
     pub(super) from: Option<i64>,
     pub(super) limit: usize,
     pub(super) filter: Option<Filter>,
+    pub(super) sight: Sight,
 }
 
 impl Gateway {
@@ -41,10 +47,11 @@ impl Gateway {
             from,
             limit,
             filter,
+            sight,
         } = asked;
         let marks = self.log.watermarks(&topic, partition).await?;
         let from = from.unwrap_or(marks.log_start);
-        let only_one = limit == 1 && filter.is_none();
+        let only_one = limit == 1 && filter.is_none() && sight.is_whole();
         let max_bytes = if only_one { 0 } else { PAGE_BYTES };
         let read = self.log.read(&topic, partition, from, max_bytes).await?;
         let lanes = self.lanes();
@@ -52,6 +59,7 @@ impl Gateway {
             topic: &topic,
             partition,
             lane: lanes.of_topic(&topic),
+            sight: &sight,
         };
         let mut events = Vec::new();
         let mut next = read.next;
@@ -67,8 +75,8 @@ impl Gateway {
         Ok(EventsPage {
             events,
             next,
-            log_start_offset: marks.log_start,
-            high_watermark: read.high_watermark,
+            log_start_offset: sight.is_whole().then_some(marks.log_start),
+            high_watermark: sight.is_whole().then_some(read.high_watermark),
             partition,
             topic,
         })

@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::may_read;
+use super::access::{Sight, may_read};
 use super::filter::Filter;
 use super::page::{Asked, EventsPage};
 use super::positions::{MAX_PARTITIONS, Positions};
@@ -104,19 +104,19 @@ async fn get_events(
     let asked = async {
         let (Path(topic), Query(query)) = (parameter(topic)?, parameter(query)?);
         let topic = within(&context, gateway.topic(&topic)).await?;
-        may_read(&context, &topic)?;
-        Ok((topic, query))
+        let sight = may_read(&context, &topic)?;
+        Ok((topic, sight, query))
     };
-    let (topic, query) = match asked.await {
+    let (topic, sight, query) = match asked.await {
         Ok(asked) => asked,
         Err(problem) => return context.problem(problem),
     };
     if wants_stream(&call.headers) {
-        let followed = gateway.followed(&context, topic, query).await;
+        let followed = gateway.followed(&context, topic, sight, query).await;
         let stream = followed.and_then(|followed| stream::answer(gateway, followed));
         return stream.unwrap_or_else(|problem| gateway.refuse(&context, problem));
     }
-    json(&context, gateway.page(&context, topic, query).await)
+    json(&context, gateway.page(&context, topic, sight, query).await)
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {
@@ -145,6 +145,7 @@ impl Gateway {
         &self,
         context: &Context<'_>,
         topic: Topic,
+        sight: Sight,
         query: EventsQuery,
     ) -> Result<EventsPage, Problem> {
         let partition = query.partition.unwrap_or(0);
@@ -166,6 +167,7 @@ impl Gateway {
             from,
             limit: query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE),
             filter,
+            sight,
         };
         within(context, self.events_page(asked)).await
     }
@@ -175,6 +177,7 @@ impl Gateway {
         &self,
         context: &Context<'_>,
         topic: Topic,
+        sight: Sight,
         query: EventsQuery,
     ) -> Result<Followed, Problem> {
         if query.offset.is_some() || query.limit.is_some() {
@@ -228,6 +231,7 @@ impl Gateway {
             partitions,
             at,
             filter,
+            sight,
         })
     }
 

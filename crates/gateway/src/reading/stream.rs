@@ -18,6 +18,7 @@ use tidegate_event_log::LogError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use super::access::Sight;
 use super::event::Stands;
 use super::filter::Filter;
 use super::frame;
@@ -50,6 +51,7 @@ pub(super) struct Followed {
     pub(super) partitions: Vec<i32>,
     pub(super) at: Positions,
     pub(super) filter: Option<Filter>,
+    pub(super) sight: Sight,
 }
 
 /// Why a stream ends.
@@ -192,6 +194,7 @@ impl Worker {
                     topic: &topic,
                     partition,
                     lane: lanes.of_topic(&topic),
+                    sight: &self.followed.sight,
                 };
                 let wanted = stands.is_wanted(stored, self.followed.filter.as_ref());
                 wanted.then(|| stands.show(stored))

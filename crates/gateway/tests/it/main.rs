@@ -31,8 +31,10 @@ mod registry;
 mod repeats;
 mod rules;
 mod schema_ids;
+mod sight;
 mod sources;
 mod streams;
+mod terms;
 mod tls;
 mod tokens;
 #[path = "../../../kafka-log/tests/it/wipe.rs"]

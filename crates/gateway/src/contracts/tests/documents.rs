@@ -10,7 +10,7 @@ use super::{
 };
 use crate::contracts::action::Action;
 use crate::contracts::plan::{Options, World, plan};
-use crate::privacy::Privacy;
+use crate::terms::Terms;
 
 #[test]
 fn documents_are_put_replaced_and_left_alone() {
@@ -179,7 +179,7 @@ fn schemas_are_tried_in_the_registry_before_anything_is_done() {
 fn a_set_that_does_not_hold_together_is_no_plan() {
     let (current, folded) = in_force(&[team(""), contract("a", "")]);
     let world = World {
-        privacy: Privacy::default(),
+        terms: Terms::default(),
         topics: BTreeMap::new(),
         bounds: bounds(),
         registry: Arc::default(),

@@ -14,7 +14,7 @@ use super::action::{Action, Plan};
 use super::plan::{Current, Options, Planned, World, plan};
 use super::record::{Set, hash_of, text_record};
 use super::store::Folded;
-use crate::privacy::Privacy;
+use crate::terms::Terms;
 
 const DAY_MS: i64 = 86_400_000;
 /// `topic.maxMessage`, and the room for its envelope.
@@ -130,7 +130,7 @@ fn drafted(
 ) -> Planned {
     let wanted = load::split(&texts(documents)).unwrap_or_else(|found| panic!("{found}"));
     let world = World {
-        privacy: Privacy::default(),
+        terms: Terms::default(),
         topics: topics
             .iter()
             .map(|it| (it.name.clone(), it.clone()))
