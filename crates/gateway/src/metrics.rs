@@ -14,6 +14,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::problem::Kind;
+use crate::server::Door;
+
 /// From a memory log to the deadline.
 const APPEND_SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
@@ -58,7 +61,7 @@ struct DoorLabel {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct HandshakeLabel {
+struct DoorReasonLabel {
     door: &'static str,
     reason: &'static str,
 }
@@ -110,7 +113,7 @@ pub(crate) enum Refused {
 pub(crate) struct TlsMetrics {
     ends: Family<DoorLabel, Gauge>,
     broken: Family<DoorLabel, Gauge>,
-    refused: Family<HandshakeLabel, Counter>,
+    refused: Family<DoorReasonLabel, Counter>,
 }
 
 /// What TLS does at one door.
@@ -172,7 +175,7 @@ impl DoorTls {
             Refused::Handshake => "handshake",
         };
         let door = self.door;
-        let label = HandshakeLabel { door, reason };
+        let label = DoorReasonLabel { door, reason };
         self.metrics.refused.get_or_create(&label).inc();
     }
 }
@@ -187,6 +190,7 @@ pub(crate) struct Metrics {
     quarantine_repeated: Family<ContractLabel, Counter>,
     warned: Family<RuleLabel, Counter>,
     refused: Family<ReasonLabel, Counter>,
+    turned_away: Family<DoorReasonLabel, Counter>,
     pub(crate) port_refusals: PortRefusals,
     bridge_copied: Family<ContractLabel, Counter>,
     bridge_quarantined: Family<ContractLabel, Counter>,
@@ -296,6 +300,7 @@ impl Metrics {
             quarantine_repeated: Family::default(),
             warned: Family::default(),
             refused: Family::default(),
+            turned_away: Family::default(),
             port_refusals: PortRefusals::default(),
             bridge_copied: Family::default(),
             bridge_quarantined: Family::default(),
@@ -310,6 +315,14 @@ impl Metrics {
             tls: TlsMetrics::default(),
             registry: Registry::default(),
         };
+        // A rise from nothing is seen by those who saw the nothing.
+        for door in [Door::Events, Door::Registry] {
+            for reason in [Kind::Unauthenticated, Kind::Forbidden] {
+                let (door, reason) = (door.name(), reason.slug());
+                let label = DoorReasonLabel { door, reason };
+                drop(metrics.turned_away.get_or_create(&label));
+            }
+        }
         let add = &mut registry;
         add.register(
             "events_accepted",
@@ -340,6 +353,11 @@ impl Metrics {
             "events_refused",
             "Requests and events refused with nothing kept, by type of problem",
             metrics.refused.clone(),
+        );
+        add.register(
+            "callers_refused",
+            "Requests turned away because of who sent them, by door and type of problem",
+            metrics.turned_away.clone(),
         );
         add.register(
             "records_refused",
@@ -446,6 +464,11 @@ impl Metrics {
             rule: rule.to_owned(),
         };
         self.warned.get_or_create(&label).inc();
+    }
+
+    pub(crate) fn count_turned_away(&self, door: &'static str, reason: &'static str) {
+        let label = DoorReasonLabel { door, reason };
+        self.turned_away.get_or_create(&label).inc();
     }
 
     pub(crate) fn count_refusal(&self, reason: &'static str) {

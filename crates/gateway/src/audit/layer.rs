@@ -8,9 +8,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, Response};
 use axum::middleware::Next;
 
-use super::Act;
 use super::effects::{Effect, effect};
 use super::record::{Actor, Origin, bounded_name};
+use super::{Act, Whose};
 use crate::Gateway;
 use crate::identity::Caller;
 use crate::identity::caller::Proof;
@@ -19,6 +19,9 @@ use crate::registry::error::Code;
 use crate::request::Context;
 use crate::server::Peer;
 use crate::tls::PeerCertificate;
+
+/// What the audit calls a request that would have changed nothing.
+const ENTER: &str = "door.enter";
 
 /// Gives requests that change something their [`Act`], and writes down those that were refused.
 pub(crate) async fn watch(
@@ -49,20 +52,26 @@ pub(crate) async fn watch(
     let response = next.run(request).await;
     // Where the log fails, a record of it would only be waited for.
     if response.status().is_client_error() {
-        act.refused(&path, &reason(&response)).await;
+        act.refused(&path, &reason(&response), Whose::Caller).await;
     }
     response
 }
 
-/// Writes down that a known caller was not let in, if it would have changed something.
+/// Writes down that a caller was not let in.
 pub(crate) async fn turned_away(gateway: &Gateway, request: &mut Request, problem: &Problem) {
     let route = request.extensions().get::<MatchedPath>();
     let declared = route.and_then(|route| effect(request.method().as_str(), route.as_str()));
-    if let Some(Effect::Changes(verb)) = declared {
-        let path = request.uri().path().to_owned();
-        let act = act_of(gateway, request, verb);
-        act.refused(&path, problem.kind().slug()).await;
-    }
+    let verb = match declared {
+        Some(Effect::Changes(verb)) => verb,
+        Some(Effect::Asks) | None => ENTER,
+    };
+    let path = request.uri().path().to_owned();
+    let act = act_of(gateway, request, verb);
+    let whose = match problem.kind() {
+        Kind::Unauthenticated => Whose::Stranger,
+        _ => Whose::Caller,
+    };
+    act.refused(&path, problem.kind().slug(), whose).await;
 }
 
 fn act_of(gateway: &Gateway, request: &mut Request, verb: &'static str) -> Act {

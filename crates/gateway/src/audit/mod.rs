@@ -36,32 +36,67 @@ use self::store::Store;
 pub(crate) use self::store::topic_spec;
 use crate::clock::{Clock, rfc3339};
 
-/// Refusals that are written at once, and each how long after the last beyond that.
-const REFUSALS_AT_ONCE: u32 = 100;
-const REFUSAL_EVERY: Duration = Duration::from_millis(100);
+/// How many refusals of callers that are known are written.
+const OF_CALLERS: Rate = Rate {
+    at_once: 100,
+    every: Duration::from_millis(100),
+};
+/// How many of those that nobody knows: whoever reaches the door can bring about any number, and the
+/// audit keeps all of it for ever.
+const OF_STRANGERS: Rate = Rate {
+    at_once: 20,
+    every: Duration::from_secs(1),
+};
 
 /// The audit of one gateway.
 pub(crate) struct Audit {
     store: Store,
     clock: Arc<dyn Clock>,
-    refusals: Mutex<Refusals>,
+    of_callers: Mutex<Refusals>,
+    of_strangers: Mutex<Refusals>,
+}
+
+/// So many at once, and beyond that one each so long.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    at_once: u32,
+    every: Duration,
+}
+
+/// Whose request was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Whose {
+    /// One that is known, or that nobody had to ask.
+    Caller,
+    /// Somebody who did not prove who it is.
+    Stranger,
 }
 
 /// How many refusals may be written now.
 struct Refusals {
+    rate: Rate,
     left: u32,
     counted: Instant,
     left_out: u64,
 }
 
 impl Refusals {
+    fn new(rate: Rate) -> Mutex<Self> {
+        Mutex::new(Self {
+            rate,
+            left: rate.at_once,
+            counted: Instant::now(),
+            left_out: 0,
+        })
+    }
+
     /// Takes one; returns how many were left out before it, or nothing if it is left out too.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         let passed = now.saturating_duration_since(self.counted);
-        let more = u32::try_from(passed.as_millis() / REFUSAL_EVERY.as_millis());
+        let more = u32::try_from(passed.as_millis() / self.rate.every.as_millis());
         let more = more.unwrap_or(u32::MAX);
         if more > 0 {
-            self.left = self.left.saturating_add(more).min(REFUSALS_AT_ONCE);
+            self.left = self.left.saturating_add(more).min(self.rate.at_once);
             self.counted = now;
         }
         if self.left == 0 {
@@ -78,11 +113,8 @@ impl Audit {
         Self {
             store: Store::new(log, within),
             clock,
-            refusals: Mutex::new(Refusals {
-                left: REFUSALS_AT_ONCE,
-                counted: Instant::now(),
-                left_out: 0,
-            }),
+            of_callers: Refusals::new(OF_CALLERS),
+            of_strangers: Refusals::new(OF_STRANGERS),
         }
     }
 
@@ -190,11 +222,15 @@ impl Act {
     }
 
     /// Writes that it was refused, unless it has begun or too much is refused.
-    async fn refused(&self, object: &str, problem: &str) {
+    async fn refused(&self, object: &str, problem: &str, whose: Whose) {
         if self.0.begun.load(Ordering::Relaxed) {
             return;
         }
-        let admitted = self.0.audit.refusals.lock().admit(Instant::now());
+        let refusals = match whose {
+            Whose::Caller => &self.0.audit.of_callers,
+            Whose::Stranger => &self.0.audit.of_strangers,
+        };
+        let admitted = refusals.lock().admit(Instant::now());
         let Some(left_out) = admitted else { return };
         let mut entry = self.entry(Phase::Refused, object);
         entry.problem = Some(problem.to_owned());

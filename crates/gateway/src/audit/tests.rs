@@ -229,6 +229,7 @@ async fn states_are_bounded_and_records_read_as_documented() {
 fn refusals_are_written_at_a_bounded_rate_and_the_rest_is_counted() {
     let start = Instant::now();
     let mut refusals = Refusals {
+        rate: OF_CALLERS,
         left: 2,
         counted: start,
         left_out: 0,

@@ -10,12 +10,13 @@ use axum::middleware::Next;
 use axum::response::IntoResponse;
 
 use super::access::{self, Rule};
-use super::caller::Caller;
+use super::caller::{Caller, Roles};
 use crate::Gateway;
 use crate::audit;
 use crate::problem::{Kind, Problem};
 use crate::registry::Error;
 use crate::request::Context;
+use crate::server::{Door, Peer};
 use crate::tls::PeerCertificate;
 
 /// Lets callers into the events door.
@@ -61,18 +62,31 @@ async fn admit(
     let Rule::For(roles) = rule else {
         return Ok(());
     };
+    let admitted = known(gateway, roles, request).await;
+    if let Err(problem) = &admitted
+        && matches!(problem.kind(), Kind::Unauthenticated | Kind::Forbidden)
+    {
+        let door = request.extensions().get::<Peer>().map(|peer| peer.door);
+        let door = door.map_or("none", Door::name);
+        let reason = problem.kind().slug();
+        gateway.metrics.count_turned_away(door, reason);
+        audit::turned_away(gateway, request, problem).await;
+    }
+    admitted
+}
+
+/// Finds out who calls, and whether it has one of these roles.
+async fn known(gateway: &Gateway, roles: Roles, request: &mut Request) -> Result<(), Problem> {
     let shown = request.extensions().get::<PeerCertificate>();
     let now_ms = gateway.clock.now_ms();
     let caller = gateway.identity.caller(request.headers(), shown, now_ms);
     let caller = caller.await?;
     request.extensions_mut().insert(Arc::clone(&caller));
-    if !caller.roles.meets(roles) {
-        let detail = format!("this asks for one of the roles {roles}");
-        let problem = Problem::new(Kind::Forbidden, detail).about(&caller.name);
-        audit::turned_away(gateway, request, &problem).await;
-        return Err(problem);
+    if caller.roles.meets(roles) {
+        return Ok(());
     }
-    Ok(())
+    let detail = format!("this asks for one of the roles {roles}");
+    Err(Problem::new(Kind::Forbidden, detail).about(&caller.name))
 }
 
 /// The caller of a request, as handlers take it.

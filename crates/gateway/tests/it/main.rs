@@ -37,5 +37,6 @@ mod streams;
 mod terms;
 mod tls;
 mod tokens;
+mod turned_away;
 #[path = "../../../kafka-log/tests/it/wipe.rs"]
 mod wipe;
