@@ -1,5 +1,6 @@
 //! The clients that ask and change a cluster, and the clock. Calls of librdkafka that block run on threads of their own.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::Metadata;
 use tidegate_event_log::{LogError, Watermarks};
 
 use crate::context::Context;
@@ -50,7 +52,7 @@ impl Cluster {
         let metadata = metadata.map_err(|error| unreachable(&error.to_string()))?;
         let id = committed.client().fetch_cluster_id(options.deadline);
         let id = id.ok_or_else(|| unreachable("it has no cluster id"))?;
-        let nodes = metadata.brokers().len();
+        let nodes = nodes(&metadata);
         drop(metadata);
         Ok(Self {
             admin: admin.map_err(made)?,
@@ -140,6 +142,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T, LogError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(LogError::in_doubt(error.to_string())))
+}
+
+/// Counts the nodes. One that is down is in no list of nodes, but still in those of the copies: a topic that is made
+/// meanwhile is to have as many as ever.
+fn nodes(metadata: &Metadata) -> usize {
+    let topics = metadata.topics().iter();
+    let copies = topics.flat_map(|topic| topic.partitions().iter().flat_map(|at| at.replicas()));
+    let living = metadata.brokers().iter().map(|node| node.id());
+    living.chain(copies.copied()).collect::<BTreeSet<_>>().len()
 }
 
 /// Makes a client that is only asked, and serves its events until it is dropped.

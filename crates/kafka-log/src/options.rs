@@ -188,8 +188,12 @@ impl KafkaOptions {
         config
     }
 
+    /// Asks for settings and changes topics, by way of one node that it takes for the controller.
     pub(crate) fn admin(&self) -> ClientConfig {
-        self.client()
+        let mut config = self.client();
+        // The client asks no other node before it has looked who is left, which it does every 5 minutes by default.
+        config.set("topic.metadata.refresh.interval.ms", "2000");
+        config
     }
 }
 

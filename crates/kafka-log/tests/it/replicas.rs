@@ -1,141 +1,23 @@
 //! Several replicas on one cluster store an event once, whichever is asked, comes, goes, stops or dies.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tidegate_event_log::{
-    Append, Appended, Claim, Disposition, Fingerprint, Log, LogError, Place, Record, TopicConfig,
-    TopicSpec,
-};
+use tidegate_event_log::{Disposition, Log, Place};
 use tidegate_kafka_log::{KafkaLog, KafkaOptions};
 
+use crate::events::{PARTITIONS, PATIENCE, Places, append, check, note, open, store, topic};
 use crate::proxy::{HEARTBEAT, JOIN_GROUP, PRODUCE, Proxy};
 use crate::support::{Kafka, kafka};
 use crate::wipe::wipe;
-
-const PARTITIONS: i32 = 3;
-/// Longer than a session, and than an open transaction of a replica that died is kept.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Places by name: what every answer and every record must agree on.
-type Places = BTreeMap<String, Place>;
-
-fn append(topic: &str, name: &str) -> Append {
-    let name = Bytes::copy_from_slice(name.as_bytes());
-    let mut fingerprint = [0; 16];
-    blake3::Hasher::new()
-        .update(&name)
-        .finalize_xof()
-        .fill(&mut fingerprint);
-    Append {
-        topic: topic.into(),
-        partition: None,
-        record: Record {
-            key: Some(name.clone()),
-            value: Some(name.clone()),
-            headers: Vec::new(),
-        },
-        claim: Some(Claim {
-            identity: [topic.as_bytes(), b"/", &name].concat().into(),
-            fingerprint: Fingerprint(fingerprint),
-            window: Duration::from_hours(24),
-        }),
-    }
-}
-
-/// Sends an event as a careful caller does: again, with the same claim, until it is answered.
-async fn store(replica: impl Fn() -> Arc<KafkaLog>, topic: &str, name: &str) -> Appended {
-    let began = Instant::now();
-    loop {
-        let answer = replica().append(vec![append(topic, name)]).await.remove(0);
-        match answer {
-            Ok(appended) => return appended,
-            Err(LogError::Unavailable { .. }) if began.elapsed() < PATIENCE => {}
-            Err(error) => panic!("{name}: {error} after {:?}", began.elapsed()),
-        }
-    }
-}
-
-async fn open(kafka: &Kafka) -> Arc<KafkaLog> {
-    open_by(&kafka.bootstrap).await
-}
-
-/// Opens a log that is patient: a transaction's time is over before a caller's.
-async fn open_by(bootstrap: &str) -> Arc<KafkaLog> {
-    let mut options = KafkaOptions::new(bootstrap);
-    options.deadline = Duration::from_secs(20);
-    Arc::new(KafkaLog::open(options).await.unwrap())
-}
-
-async fn topic(log: &KafkaLog, name: &str) {
-    let spec = TopicSpec {
-        name: name.to_owned(),
-        partitions: Some(PARTITIONS),
-        config: TopicConfig::new(),
-    };
-    log.create_topic(spec).await.unwrap();
-}
-
-/// Reads all that is committed, with a client of its own.
-fn committed(kafka: &Kafka, topic: &str) -> Vec<(String, Place)> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &kafka.bootstrap)
-        .set("group.id", "check")
-        .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "true")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        list.add_partition_offset(topic, partition, Offset::Beginning)
-            .unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let (mut records, mut ended) = (Vec::new(), 0);
-    while ended < PARTITIONS {
-        match consumer.poll(PATIENCE).expect("the end comes") {
-            Ok(message) => {
-                let name = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
-                let place = Place {
-                    partition: message.partition(),
-                    offset: message.offset(),
-                    timestamp_ms: message.timestamp().to_millis().unwrap(),
-                };
-                records.push((name, place));
-            }
-            Err(rdkafka::error::KafkaError::PartitionEOF(_)) => ended += 1,
-            Err(error) => panic!("{error}"),
-        }
-    }
-    records
-}
-
-/// Each name is in the topic once, at the place that every answer named.
-fn check(kafka: &Kafka, topic: &str, answered: &Places) {
-    let records = committed(kafka, topic);
-    let stored: Places = records.iter().cloned().collect();
-    assert_eq!(stored.len(), records.len(), "one record a name");
-    assert_eq!(&stored, answered, "every answer names the record");
-}
-
-/// Notes an answer, which must be the one that others got.
-fn note(answered: &Mutex<Places>, name: &str, place: Place) {
-    let before = *answered.lock().entry(name.to_owned()).or_insert(place);
-    assert_eq!(before, place, "{name} has one place");
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_sent_to_replicas_that_come_and_go_is_stored_once() {
@@ -145,7 +27,7 @@ async fn an_event_sent_to_replicas_that_come_and_go_is_stored_once() {
     wipe(&kafka.bootstrap).await;
     let mut first = Vec::new();
     for _ in 0..3 {
-        first.push(open(kafka).await);
+        first.push(open(&kafka.bootstrap).await);
     }
     topic(&first[0], "t").await;
     let replicas = Arc::new(Mutex::new(first));
@@ -173,7 +55,7 @@ async fn an_event_sent_to_replicas_that_come_and_go_is_stored_once() {
     let mut at = 0;
     while senders.iter().any(|sender| !sender.is_finished()) && at < 4 {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
-        let new = open(kafka).await;
+        let new = open(&kafka.bootstrap).await;
         replicas.lock()[at % 3] = new;
         at += 1;
     }
@@ -182,14 +64,14 @@ async fn an_event_sent_to_replicas_that_come_and_go_is_stored_once() {
     }
     assert_eq!(answered.lock().len(), NAMES * SENDERS / 2);
     assert!(*stored.lock() <= NAMES * SENDERS / 2, "told to one caller");
-    check(kafka, "t", &answered.lock());
+    check(&kafka.bootstrap, "t", &answered.lock());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_stands_though_the_id_of_its_topic_was_told_late() {
     let (kafka, _turn) = kafka().await;
     wipe(&kafka.bootstrap).await;
-    let log = open(kafka).await;
+    let log = open(&kafka.bootstrap).await;
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &kafka.bootstrap);
     // Made by another than a log, so that nobody was told of an id when the event is stored.
@@ -207,7 +89,7 @@ async fn a_claim_stands_though_the_id_of_its_topic_was_told_late() {
         .key("topic/t")
         .payload("late");
     producer.send(told, PATIENCE).await.unwrap();
-    let second = open(kafka).await;
+    let second = open(&kafka.bootstrap).await;
     for asked in [&log, &second, &log] {
         let again = store(|| Arc::clone(asked), "t", "name").await;
         assert_eq!(
@@ -219,7 +101,7 @@ async fn a_claim_stands_though_the_id_of_its_topic_was_told_late() {
         assert_eq!(found.place, first.place);
     }
     check(
-        kafka,
+        &kafka.bootstrap,
         "t",
         &Places::from([("name".to_owned(), first.place)]),
     );
@@ -230,14 +112,14 @@ async fn what_an_owner_writes_after_its_time_is_never_committed() {
     let (kafka, _turn) = kafka().await;
     wipe(&kafka.bootstrap).await;
     let proxy = Proxy::listen(kafka.detour + 1, kafka.detour).await;
-    let late = open_by(&format!("127.0.0.1:{}", kafka.detour + 1)).await;
+    let late = open(&format!("127.0.0.1:{}", kafka.detour + 1)).await;
     topic(&late, "t").await;
     // It owns everything, and has stored something, so that its producer is at work.
     let first = store(|| Arc::clone(&late), "t", "first").await;
     // The group hears nothing of it any more, and it nothing of the group.
     proxy.hold([HEARTBEAT, JOIN_GROUP]);
     proxy.until_waiting(HEARTBEAT).await;
-    let other = open(kafka).await;
+    let other = open(&kafka.bootstrap).await;
     // Half of its session: long enough to be over before the transaction that begins now is given up.
     tokio::time::sleep(Duration::from_secs(3)).await;
     proxy.hold([PRODUCE, HEARTBEAT, JOIN_GROUP]);
@@ -261,7 +143,7 @@ async fn what_an_owner_writes_after_its_time_is_never_committed() {
     );
     let answered = [("first", first), ("name", stored)];
     let answered = answered.map(|(name, appended)| (name.to_owned(), appended.place));
-    check(kafka, "t", &Places::from(answered));
+    check(&kafka.bootstrap, "t", &Places::from(answered));
 }
 
 /// A replica in a process of its own, which can be stopped and killed. It sends each name it is told, several at a
@@ -341,7 +223,7 @@ async fn a_replica_of_another_process() {
 async fn an_owner_that_was_stopped_for_too_long_is_fenced() {
     let (kafka, _turn) = kafka().await;
     wipe(&kafka.bootstrap).await;
-    let log = open(kafka).await;
+    let log = open(&kafka.bootstrap).await;
     topic(&log, "t").await;
     let names: Vec<String> = (0..400).map(|number| format!("n{number}")).collect();
     // Alone it would own nothing of what this one has, and the other way round: each has its share.
@@ -368,5 +250,5 @@ async fn an_owner_that_was_stopped_for_too_long_is_fenced() {
     for (name, place) in answers {
         note(&answered, &name, place);
     }
-    check(kafka, "t", &answered.lock());
+    check(&kafka.bootstrap, "t", &answered.lock());
 }
