@@ -19,15 +19,34 @@ fn walks(text: &str) -> BTreeMap<String, Vec<(String, String)>> {
     let mut found = BTreeMap::new();
     for walk in walks.split("\n### ").skip(1) {
         let (title, steps) = walk.split_once('\n').unwrap();
-        let step = |line: &str| {
-            let (_, line) = line.split_once(". `")?;
-            let mut quoted = line.split('`');
-            let path = quoted.next()?.to_owned();
-            Some((path, quoted.nth(1)?.to_owned()))
-        };
-        found.insert(title.to_owned(), steps.lines().filter_map(step).collect());
+        found.insert(title.to_owned(), listed(steps));
     }
     found
+}
+
+/// The paths of a numbered list, each with the symbol in it.
+fn listed(text: &str) -> Vec<(String, String)> {
+    let item = |line: &str| {
+        let (_, line) = line.split_once(". `")?;
+        let mut quoted = line.split('`');
+        let path = quoted.next()?.to_owned();
+        Some((path, quoted.nth(1)?.to_owned()))
+    };
+    text.lines().filter_map(item).collect()
+}
+
+/// Fails if a file does not define a symbol.
+fn check_defined(about: &str, path: &str, symbol: &str) {
+    let code = fs::read_to_string(root().join(path))
+        .unwrap_or_else(|error| panic!("{about}: `{path}`: {error}"));
+    let defined = ["fn", "struct", "enum", "trait"].iter().any(|kind| {
+        let definition = format!("{kind} {symbol}");
+        code.match_indices(&definition).any(|(at, _)| {
+            let after = code[at + definition.len()..].chars().next();
+            !after.is_some_and(|c| c.is_alphanumeric() || c == '_')
+        })
+    });
+    assert!(defined, "{about}: `{path}` does not define `{symbol}`");
 }
 
 #[test]
@@ -35,17 +54,20 @@ fn every_step_of_a_walk_exists() {
     for (walk, steps) in walks(&architecture()) {
         assert!(steps.len() >= 3, "{walk} has {} steps", steps.len());
         for (path, symbol) in steps {
-            let code = fs::read_to_string(root().join(&path))
-                .unwrap_or_else(|error| panic!("{walk}: `{path}`: {error}"));
-            let defined = ["fn", "struct", "enum", "trait"].iter().any(|kind| {
-                let definition = format!("{kind} {symbol}");
-                code.match_indices(&definition).any(|(at, _)| {
-                    let after = code[at + definition.len()..].chars().next();
-                    !after.is_some_and(|c| c.is_alphanumeric() || c == '_')
-                })
-            });
-            assert!(defined, "{walk}: `{path}` does not define `{symbol}`");
+            check_defined(&walk, &path, &symbol);
         }
+    }
+}
+
+#[test]
+fn every_test_that_shows_what_a_202_means_exists() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let section = readme.split("### What a 202 means").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let tests = listed(section);
+    assert!(tests.len() > 5, "{tests:?}");
+    for (path, test) in tests {
+        check_defined("README.md", &path, &test);
     }
 }
 

@@ -15,8 +15,12 @@ mod crash;
 mod demo;
 mod doctor;
 mod exchange;
+#[path = "../../../kafka-log/tests/it/held.rs"]
+mod held;
 mod kafka;
 mod new_contract;
+#[path = "../../../kafka-log/tests/it/nodes.rs"]
+mod nodes;
 mod program;
 mod readers;
 mod reading;

@@ -39,6 +39,7 @@ pub(super) struct Stored {
     pub(super) id: String,
     pub(super) key: String,
     pub(super) data: String,
+    pub(super) time_ms: i64,
 }
 
 /// The promises of all senders, and how far the log kept them.
@@ -157,6 +158,7 @@ mod tests {
             id: id.to_owned(),
             key: "k".to_owned(),
             data: format!("data of {id}"),
+            time_ms: 0,
         }
     }
 

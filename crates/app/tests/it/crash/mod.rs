@@ -1,15 +1,20 @@
 //! Crashes of the real binary: killed at random moments under load, killed after its write-ahead
-//! log went round many times, watched from below while it acks, its disk full.
+//! log went round many times, watched from below while it acks, its disk full; replicas and nodes
+//! of the Kafka cluster under them killed and stopped while every event is sent five times.
 //!
 //! What the tests promise is checked by pure functions (`account`, `trace`), which have tests of
 //! their own that show them red.
 
 mod account;
 mod ack_trace;
+mod committed;
 mod disk_full;
 mod history;
 mod kill;
+mod once;
 mod reader;
+mod receipts;
+mod repeats;
 mod sender;
 mod serving;
 mod trace;

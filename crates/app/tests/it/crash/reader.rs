@@ -6,6 +6,8 @@ use rskafka::client::{Client, ClientBuilder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::account::{At, Stored};
 
@@ -23,6 +25,7 @@ struct Page {
 #[derive(Deserialize)]
 struct Event {
     offset: i64,
+    time: String,
     key: Option<String>,
     headers: Vec<Header>,
     data: Option<Box<RawValue>>,
@@ -63,6 +66,7 @@ pub(super) async fn over_http(
                 data: event
                     .data
                     .map_or(String::new(), |data| data.get().to_owned()),
+                time_ms: time_ms(&event.time).expect("a time"),
             });
         }
         if page.next >= page.high_watermark {
@@ -74,6 +78,12 @@ pub(super) async fn over_http(
         );
         at = Some(page.next);
     }
+}
+
+/// The milliseconds since 1970 of a time as the gateway writes it.
+pub(super) fn time_ms(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 /// Connects a stock Kafka client.
@@ -119,6 +129,7 @@ pub(super) async fn over_kafka(
                 id: text(found.record.headers.remove("ce_id")),
                 key: text(found.record.key),
                 data: text(found.record.value),
+                time_ms: found.record.timestamp.timestamp_millis(),
             });
         }
     }

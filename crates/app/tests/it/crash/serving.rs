@@ -52,18 +52,30 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// A directory with contracts, settings and data, used by one process after the other.
 pub(super) struct Place {
     directory: TempDir,
+    /// The flags that say which log it is.
+    log: Vec<String>,
 }
 
 impl Place {
-    /// Makes one; `settings` is the file for `--config`.
+    /// Makes one with an embedded log; `settings` is the file for `--config`.
     pub(super) fn new(settings: &str) -> Self {
+        Self::with(settings, &["--data=data", "--kafka=127.0.0.1:0"])
+    }
+
+    /// Makes one of a replica over a cluster.
+    pub(super) fn over(bootstrap: &str) -> Self {
+        Self::with("", &["--log=kafka", &format!("--brokers={bootstrap}")])
+    }
+
+    fn with(settings: &str, log: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let schemas = directory.path().join("contracts/schemas");
         fs::create_dir_all(&schemas).unwrap();
         fs::write(schemas.join("parcel-moved.json"), SCHEMA).unwrap();
         let contracts = directory.path().join("contracts");
         fs::write(contracts.join("parcel-moved.yaml"), CONTRACT_YAML).unwrap();
-        let place = Self { directory };
+        let log = log.iter().map(|flag| (*flag).to_owned()).collect();
+        let place = Self { directory, log };
         place.settle(settings);
         place
     }
@@ -84,7 +96,18 @@ impl Place {
 
     /// Starts the process as an argument of `wrapper` and waits until it is ready.
     pub(super) fn serve_under(&self, wrapper: &[&str]) -> Serving {
-        Serving::start(self, wrapper)
+        Serving::start(self, wrapper).unwrap_or_else(|line| panic!("not ready: `{line}`"))
+    }
+
+    /// Starts the process, again whenever it gives up, as a supervisor does.
+    pub(super) fn serve_at_last(&self, patience: Duration) -> Serving {
+        let limit = Instant::now() + patience;
+        loop {
+            match Serving::start(self, &[]) {
+                Ok(serving) => return serving,
+                Err(line) => assert!(Instant::now() < limit, "not ready: `{line}`"),
+            }
+        }
     }
 
     /// Starts the process and kills it after `life`, ready or not.
@@ -100,15 +123,14 @@ impl Place {
         let serve = [
             env!("CARGO_BIN_EXE_tidegate"),
             "serve",
-            "--data=data",
             "--contracts=contracts",
             "--config=tidegate.yaml",
             "--http=127.0.0.1:0",
             "--registry=127.0.0.1:0",
-            "--kafka=127.0.0.1:0",
             "--ops=127.0.0.1:0",
         ];
-        let mut words = wrapper.iter().chain(&serve);
+        let log = self.log.iter().map(String::as_str);
+        let mut words = wrapper.iter().copied().chain(serve).chain(log);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).current_dir(self.directory.path());
         let of_ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("TIDEGATE");
@@ -174,13 +196,15 @@ pub(super) struct Serving {
     /// The process that holds the directory; under a wrapper it is not the child.
     pid: Pid,
     pub(super) url: String,
+    /// Empty where a cluster keeps the log.
     pub(super) kafka: String,
     /// From the start of the process to its ready line.
     pub(super) ready_after: Duration,
 }
 
 impl Serving {
-    fn start(place: &Place, wrapper: &[&str]) -> Self {
+    /// Starts a process; if it ends before it is ready, what it printed instead.
+    fn start(place: &Place, wrapper: &[&str]) -> Result<Self, String> {
         let started = Instant::now();
         let mut child = Guard(place.command(wrapper).spawn().unwrap());
         let stdout = child.0.stdout.take().unwrap();
@@ -195,20 +219,20 @@ impl Serving {
         let ready_after = started.elapsed();
         let part = |name: &str| {
             let mut parts = line.split_whitespace();
-            let found = parts.find_map(|part| part.strip_prefix(name));
-            found.unwrap_or_else(|| panic!("not ready: `{line}`"))
+            parts.find_map(|part| part.strip_prefix(name))
         };
-        let url = format!("http://{}", part("http="));
-        let kafka = part("kafka=").to_owned();
+        let http = part("http=").ok_or_else(|| line.clone())?;
+        let url = format!("http://{http}");
+        let kafka = part("kafka=").unwrap_or_default().to_owned();
         // Under strace the child is not the process; in another name space the lock is not seen.
         let pid = lock_holder(&place.path("data")).unwrap_or_else(|| Pid::from_child(&child.0));
-        Self {
+        Ok(Self {
             child,
             pid,
             url,
             kafka,
             ready_after,
-        }
+        })
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -223,6 +247,16 @@ impl Serving {
     /// Ends it in order.
     pub(super) fn terminate(self) {
         self.end(Signal::TERM);
+    }
+
+    /// Stops it where it is, as a host that is suspended.
+    pub(super) fn suspend(&self) {
+        kill_process(self.pid, Signal::STOP).expect("it lives");
+    }
+
+    /// Lets it go on where it was.
+    pub(super) fn resume(&self) {
+        kill_process(self.pid, Signal::CONT).expect("it lives");
     }
 
     fn end(mut self, signal: Signal) {

@@ -170,7 +170,9 @@ impl Written {
 
     /// Checks a record that was read; counts it.
     pub(super) fn check(&self, stored: &Stored) -> usize {
-        let Stored { at, id, key, data } = stored;
+        let Stored {
+            at, id, key, data, ..
+        } = stored;
         let number: usize = id.parse().unwrap_or_else(|_| panic!("`{id}` at {at:?}"));
         assert_eq!(self.places.get(number), Some(at), "place of {number}");
         let (expected_key, expected) = match number {
