@@ -64,6 +64,7 @@ pub(crate) fn run(
 ) {
     let mut stopping = false;
     let mut next_tick = clock.elapsed() + TICK;
+    let mut turn = Vec::new();
     dispatch(&mut sequencer, &mut sinks);
     loop {
         let first = match messages.recv_timeout(TICK) {
@@ -71,11 +72,11 @@ pub(crate) fn run(
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        turn.extend(first);
+        turn.extend(messages.try_iter().take(INPUTS_A_TURN));
+        // When all of them have come: no record is stamped with a time before it was sent.
         let at = now(clock.as_ref());
-        for message in first
-            .into_iter()
-            .chain(messages.try_iter().take(INPUTS_A_TURN))
-        {
+        for message in turn.drain(..) {
             match message {
                 Message::Input(input, permit) => {
                     sequencer.take_admitted(input, permit, at);

@@ -105,7 +105,7 @@ async fn admitted(replicas: Vec<Served>, kills: bool) -> f64 {
         counts.refused.load(Ordering::Relaxed),
     );
     let ratio = admitted as f64 / (LIMIT * measured.as_secs_f64());
-    println!(
+    eprintln!(
         "admitted {admitted}, refused {refused} in {measured:?}: {ratio:.3} of the limit, killed: {kills}"
     );
     assert!(refused > 0, "all that was sent was admitted");

@@ -39,7 +39,7 @@ async fn other_companies_read_only_where_callers_are_known() {
              hint: set `identity.required`, or use `audience: internal`",
         ),
     ] {
-        let (log, clock) = fresh_log();
+        let (log, clock) = fresh_log().await;
         let identity = Identity {
             required,
             first_key: Some(Secret::new(FIRST_KEY)),
