@@ -256,6 +256,11 @@ impl Problem {
         self.0.kind
     }
 
+    /// Returns after how many seconds to come back, if that helps.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        self.0.retry_after.map(|after| after.as_secs().max(1))
+    }
+
     /// Returns what happened, in a sentence.
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
@@ -278,8 +283,8 @@ impl Problem {
         if let Ok(id) = HeaderValue::from_str(occurrence.request_id) {
             headers.insert("x-request-id", id);
         }
-        if let Some(after) = self.0.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         // RFC 9110 §15.5.2: a 401 names a challenge.
         let challenge = match self.0.kind {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
@@ -453,8 +453,10 @@ fn batch_answer(
     let mut response = (status, bytes).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert("retry-after", HeaderValue::from_static("1"));
+    // The whole batch is sent again, so it waits for the event that has to wait longest.
+    let refused = results.iter().filter_map(|result| result.as_ref().err());
+    if let Some(seconds) = refused.filter_map(Problem::retry_after_seconds).max() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     insert_request_id(headers, context);
     context.write_told(headers);

@@ -111,6 +111,13 @@ async fn each_event_of_a_batch_is_counted_and_answered_by_itself() {
     assert_eq!(statuses, [202, 202, 429, 429]);
     assert_eq!(results[2]["problem"]["violated-policies"], json!(["rate"]));
     assert_eq!(answer.header("ratelimit"), r#""rate";r=0;t=1800"#);
+    assert!(seconds(&answer) >= 1800, "{}", seconds(&answer));
+    let rest = Value::from((2..4).map(event).collect::<Vec<_>>());
+    let refused = gateway
+        .post("/v1/events", &[("content-type", BATCH)], rest.to_string())
+        .await;
+    refused.problem("quota-exceeded", 429);
+    assert!(seconds(&refused) >= 1800, "{}", seconds(&refused));
 }
 
 #[tokio::test]
