@@ -1,6 +1,6 @@
 # The menu. `make` lists it. Every target is a line or two of cargo, npm or a script; CI runs the same ones (.ci/run).
 SHELL := bash
-SCRIPTS := .ci/run bench/profile bench/ready bench/run fuzz/run tools/go tools/kafka tools/setup tools/tour tests/clients/run tests/clients/with-tidegate tests/clients/java/registry tests/avro-compat/run tests/openapi/run $(wildcard tests/clients/*.sh)
+SCRIPTS := .ci/run bench/profile bench/ready bench/run fuzz/run tools/go tools/kafka tools/setup tools/tour tests/clients/run tests/clients/with-tidegate tests/clients/java/registry tests/sdk/run tests/avro-compat/run tests/openapi/run $(wildcard tests/clients/*.sh)
 
 .PHONY: help setup check format lint test sim torture bench fuzz demo docs
 
@@ -16,20 +16,21 @@ check: format ## format, clippy and the fast tests: every few minutes
 
 format: ## is everything formatted?
 	cargo fmt --all --check
-	test -z "$$("$$(tools/go env GOROOT)/bin/gofmt" -l tests/clients/go | tee /dev/stderr)"
+	test -z "$$("$$(tools/go env GOROOT)/bin/gofmt" -l tests/clients/go examples/sdk/go | tee /dev/stderr)"
 
 lint: format ## every lint that CI runs
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	tools/setup lint && shellcheck -x -P tests/clients -e SC2317 $(SCRIPTS) && target/tools/bin/typos
 	target/tools/bin/cargo-deny --locked --workspace check bans licenses sources
 
-test: ## all tests: Rust, the demo's input, and unmodified Kafka clients against the binary
-	tools/setup build demo evolution clients exchange openapi
+test: ## all tests: Rust, the demo's input, and unmodified Kafka clients and CloudEvents SDKs against the binary
+	tools/setup build demo evolution clients sdk exchange openapi
 	cargo test --workspace --locked
 	cargo test -p tidegate-contract -p tidegate-gateway --locked --test it -- --ignored avro_java evolution
 	cargo test -p tidegate --locked --test it -- --ignored a_real_step lint_has_nothing
 	npm test --silent --prefix examples/github-webhooks
 	cargo build --locked && tests/clients/with-tidegate tests/clients/run
+	tests/sdk/run
 	tests/clients/with-tidegate tests/openapi/run
 	npm test --silent --prefix tests/exchange
 
