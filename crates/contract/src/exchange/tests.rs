@@ -290,6 +290,11 @@ proptest! {
         if contract.pointer("/spec/schema/schemaId").is_some() {
             set(&mut contract, "spec.schema.subject", json!("made-value"));
         }
+        if contract.pointer("/spec/audience").is_some_and(|audience| audience != "internal")
+            && let Some(required) = contract.pointer_mut("/spec/ingress/idempotency/required")
+        {
+            *required = json!(true);
+        }
         let rules = contract.pointer_mut("/spec/schema/rules").and_then(Value::as_array_mut);
         for (number, rule) in rules.into_iter().flatten().enumerate() {
             // One name, one rule.

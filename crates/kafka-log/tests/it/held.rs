@@ -18,6 +18,7 @@ impl Held {
             .arg("hold")
             .args(options)
             .env("KAFKA_HEAP_OPTS", "-Xms256m -Xmx512m")
+            .env("KAFKA_START_TIMEOUT_S", "300")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -72,6 +72,7 @@ impl Load {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes; `make torture` runs it"]
 async fn what_was_acked_outlives_its_leader_and_the_death_of_all_nodes() {
     let nodes = Nodes::start(&[]);
     let log = open_by(KafkaOptions::new(nodes.bootstrap.clone())).await;
