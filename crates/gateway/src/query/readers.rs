@@ -9,7 +9,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::http::Response;
 use serde::{Deserialize, Serialize};
 use tidegate_contract::Reader;
-use tidegate_event_log::{LogError, Topic};
+use tidegate_event_log::{LogError, Read, Topic};
 use utoipa::{IntoParams, ToSchema};
 
 use super::routes::NothingThere;
@@ -143,12 +143,23 @@ impl Gateway {
         for (partition, at) in (0..).zip(&committed) {
             let marks = self.log.watermarks(&topic.name, partition).await?;
             let from = at.unwrap_or(marks.log_start).max(marks.log_start);
-            let behind = (marks.high - from).max(0);
+            let mut behind = (marks.high - from).max(0);
             if behind > 0 {
-                let oldest = self.log.read(&topic.name, partition, from, 0).await;
-                let oldest = oldest.ok().and_then(|read| read.records.into_iter().next());
-                let age = oldest.map_or(0, |record| now.saturating_sub(record.timestamp_ms));
-                progress.lag_ms = progress.lag_ms.max(age);
+                let rest = self.log.read(&topic.name, partition, from, 0).await;
+                let rest = rest.unwrap_or_else(|_| Read {
+                    records: Vec::new(),
+                    next: from,
+                    high_watermark: marks.high,
+                });
+                match rest.records.first() {
+                    Some(oldest) => {
+                        let age = now.saturating_sub(oldest.timestamp_ms);
+                        progress.lag_ms = progress.lag_ms.max(age);
+                    }
+                    // Ends of transactions, on a cluster.
+                    None if rest.next >= marks.high => behind = 0,
+                    None => {}
+                }
             }
             progress.lag_records += behind;
         }
