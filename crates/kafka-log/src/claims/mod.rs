@@ -16,6 +16,7 @@ mod writer;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures::future::join_all;
 use hyper::StatusCode;
 use tidegate_event_log::{AlterTopic, Appended, Claim, LogError, TopicConfig};
 use tokio::sync::{mpsc, oneshot};
@@ -299,18 +300,25 @@ impl Claims {
         }
     }
 
-    /// Reads the claims of a tenure and says where they are served.
-    async fn begin(&self, tenure: &Tenure) {
-        self.read_bulletin().await;
+    /// Reads the claims of a tenure, so that they can be served.
+    fn begin(&self, tenure: &Tenure) {
         for partition in &tenure.partitions {
             tokio::spawn(Arc::clone(&self.shards).load(*partition, tenure.number));
         }
+    }
+
+    /// Says where the claims of a tenure are served, wherever the bulletin does not say so: nobody else would, and
+    /// what an earlier owner says may come late.
+    async fn announce(&self, tenure: &Tenure) {
         let address = self.peers.address();
-        for partition in &tenure.partitions {
-            let entry = owner_entry(*partition);
-            let told = self.bulletin.tell(&entry, Some(address));
-            if let Err(error) = told.await {
-                tracing::warn!(error = %error, partition, "peers are not told of an owner");
+        let mut untold: Vec<_> = tenure.partitions.iter().copied().map(owner_entry).collect();
+        untold.retain(|entry| self.bulletin.get(entry).as_deref() != Some(address));
+        let told = untold
+            .iter()
+            .map(|entry| self.bulletin.tell(entry, Some(address)));
+        for told in join_all(told).await {
+            if let Err(error) = told {
+                tracing::warn!(error = %error, "peers are not told of an owner yet");
             }
         }
     }
@@ -345,11 +353,16 @@ async fn serve_tenures(claims: Weak<Claims>, mut current: tenure::Current) {
     let mut begun = 0;
     while let Some(claims) = claims.upgrade() {
         let tenure = current.borrow_and_update().clone();
-        if let Some(tenure) = tenure.filter(|tenure| tenure.number != begun) {
+        if let Some(tenure) = tenure.as_ref().filter(|tenure| tenure.number != begun) {
             begun = tenure.number;
-            claims.begin(&tenure).await;
+            claims.begin(tenure);
         }
         claims.read_bulletin().await;
+        // It may be another one by now.
+        let tenure = current.borrow().clone();
+        if let Some(tenure) = tenure {
+            claims.announce(&tenure).await;
+        }
         drop(claims);
         if let Ok(Err(_)) = timeout(FOLLOW_PAUSE, current.changed()).await {
             return;
